@@ -1,0 +1,47 @@
+//! Every bound of the kernel side, with its reason. Reaching one is an outcome in the data.
+
+/// Frames kept of one stack, leaf first. Deeper stacks are cut at the root and marked
+/// ([`crate::outcome::Outcome::Truncated`]). The promise is 127; a power of two keeps the
+/// verifier's index check to one mask.
+pub const MAX_FRAMES: usize = 128;
+
+/// Bytes of one frame that a single read may cover. The widest window in use is CPython 3.8's
+/// `PyFrameObject`, 88 bytes from `f_back` to `f_lasti`.
+pub const FRAME_WINDOW: usize = 128;
+
+/// CPUs whose part of a kernel counter is summed. Kernels with more are refused by `doctor`.
+pub const MAX_CPUS: usize = 256;
+
+/// Address spaces traced at once: targets, and their children.
+pub const MAX_SPACES: u32 = 4096;
+
+/// Threads of targets whose last fault address is remembered.
+pub const MAX_THREADS: u32 = 32_768;
+
+/// Stacks remembered as already sent. The map forgets the least recently used, and a forgotten
+/// stack is merely sent again.
+pub const MAX_STACKS_SENT: u32 = 32_768;
+
+/// Code objects remembered as already sent, as [`MAX_STACKS_SENT`].
+pub const MAX_CODES_SENT: u32 = 32_768;
+
+/// Bytes of one piece of text in the ring buffer.
+pub const TEXT_CHUNK: usize = 1024;
+
+/// Chunks of one line table: 64 KiB, some 10,000 statements in one function. A longer table is
+/// cut, and lines past the cut are reported as the function's first line.
+pub const LINE_TABLE_CHUNKS: u32 = 64;
+
+/// Chunks of one file or function name. Linux allows 4096 bytes in a path.
+pub const NAME_CHUNKS: u32 = 4;
+
+/// Default size of the ring buffer in bytes: at 600,000 events a second, a quarter of a second.
+pub const DEFAULT_RING_BYTES: u32 = 8 << 20;
+
+/// Bytes that must wait in the ring buffer before its reader is woken. A wake-up costs more than
+/// an event; the reader also looks by itself every few milliseconds.
+pub const WAKE_AT_BYTES: u64 = 256 << 10;
+
+/// One event in this many has its probe time measured. Odd, so that it doesn't fall in step with
+/// loops of the target.
+pub const TIMED_ONE_IN: u64 = 61;

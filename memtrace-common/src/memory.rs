@@ -1,0 +1,26 @@
+//! How the walker gets at a target's memory: in the kernel by `bpf_probe_read_user`, in the tests
+//! through `/proc/PID/mem`.
+
+/// Read access to another program's memory. A failed read is an answer, not an error: targets are
+/// never trusted.
+pub trait ReadMemory {
+    /// Copies `length` bytes at `address` of the target to `into`; `false` when they can't all be
+    /// read, in which case `into` holds nothing of use.
+    ///
+    /// # Safety
+    ///
+    /// `into` must be valid for writes of `length` bytes.
+    unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool;
+
+    /// The eight bytes at `address`, in the machine's byte order.
+    #[inline(always)]
+    fn read_u64(&self, address: u64) -> Option<u64> {
+        let mut value = 0u64;
+        // SAFETY: `value` is eight bytes long and lives through the call.
+        if unsafe { self.read_raw(address, (&raw mut value).cast(), 8) } {
+            Some(value)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What user space puts into the kernel's maps, and what the kernel keeps there per target.
+
+use crate::layout::PyLayout;
+
+/// RSS counters of an address space, in the kernel's order (`include/linux/mm_types_task.h`).
+pub const COUNTERS: usize = 4;
+/// `MM_FILEPAGES`
+pub const FILE: usize = 0;
+/// `MM_ANONPAGES`
+pub const ANON: usize = 1;
+/// `MM_SWAPENTS`
+pub const SWAP: usize = 2;
+/// `MM_SHMEMPAGES`
+pub const SHMEM: usize = 3;
+
+/// Offsets into kernel structures, read from the running kernel's BTF at start-up (aya emits no
+/// CO-RE relocations), and the kernel side's switches.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelLayout {
+    /// `task_struct.mm`
+    pub task_mm: u32,
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `task_struct.pid`
+    pub task_pid: u32,
+    /// `task_struct.flags`
+    pub task_flags: u32,
+    /// `task_struct.stack`
+    pub task_stack: u32,
+    /// `task_struct.thread` + `thread_struct.fsbase`
+    pub task_fsbase: u32,
+    /// `task_struct.comm`
+    pub task_comm: u32,
+    /// `mm_struct.rss_stat`
+    pub mm_rss_stat: u32,
+    /// size of `percpu_counter`
+    pub counter_size: u32,
+    /// `percpu_counter.count`
+    pub counter_count: u32,
+    /// `percpu_counter.counters`
+    pub counter_percpu: u32,
+    /// `task_struct.stack` + this = the thread's user registers (`pt_regs`).
+    pub stack_regs: u32,
+    /// `pt_regs.orig_ax`
+    pub regs_orig_ax: u32,
+    /// `pt_regs.di`
+    pub regs_di: u32,
+    /// `pt_regs.si`
+    pub regs_si: u32,
+    /// `pt_regs.dx`
+    pub regs_dx: u32,
+    /// `bpf_array.pptrs`, from which the per-CPU offsets are computed.
+    pub array_pptrs: u32,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// Wake the reader when this many bytes wait.
+    pub wake_at_bytes: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<KernelLayout>() == 80);
+
+/// One traced address space, keyed by its `mm_struct`'s address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Where its interpreter keeps things; [`PyLayout::NONE`] until it is recognised.
+    pub layout: PyLayout,
+    /// Pages per counter after the last change seen.
+    pub pages: [i64; COUNTERS],
+    /// Changes that didn't fit into the ring buffer, in pages per counter.
+    pub lost_pages: [i64; COUNTERS],
+    /// Records of any kind that didn't fit.
+    pub lost_events: u64,
+    /// Growth and return events seen.
+    pub events: u64,
+    /// Time in probes, in nanoseconds, extrapolated from one event in `TIMED_ONE_IN`.
+    pub probe_ns: u64,
+    /// Unique number of this space; never reused while memtrace runs.
+    pub id: u32,
+    /// Process id (tgid) as the host sees it.
+    pub pid: u32,
+    /// Counts the deaths of known code objects; part of each stack's hash, so that a recycled
+    /// address can't bring an old name back.
+    pub code_epoch: u32,
+    /// [`LIVE`] or [`CLOSED`].
+    pub state: u32,
+    /// 1 when children are followed.
+    pub follow: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Space>() == 152 + 64 + 24 + 24);
+
+/// Changes are recorded.
+pub const LIVE: u32 = 0;
+/// Nothing is recorded any more: the process has ended or memtrace has let go.
+pub const CLOSED: u32 = 1;
+
+/// A process (not an address space): found by tgid where only that is at hand.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its `mm_struct`, the key of its [`Space`]; 0 before its first `exec` under `run`.
+    pub mm: u64,
+    /// The space's number.
+    pub space: u32,
+    /// 1 when children are followed.
+    pub follow: u32,
+}
+
+/// What user space asks of the task iterator for one tgid.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// `REQUEST_*`.
+    pub kind: u32,
+    /// Number for the new space (attach).
+    pub space: u32,
+    /// 1 when children are to be followed (attach).
+    pub follow: u32,
+    /// Set to 1 by the kernel when done.
+    pub done: u32,
+    /// For attach and configure.
+    pub layout: PyLayout,
+}
+
+const _: () = assert!(size_of::<Request>() == 168);
+
+/// Begin to trace: the counters of this moment are `before attach`.
+pub const REQUEST_ATTACH: u32 = 1;
+/// The interpreter is recognised now: take its layout.
+pub const REQUEST_CONFIGURE: u32 = 2;
+/// Let go: take the counters of this moment as the final ones and record nothing more.
+pub const REQUEST_CLOSE: u32 = 3;

@@ -1,0 +1,290 @@
+//! The one walker of Python frames, for every CPython, in the kernel and in the tests.
+//!
+//! It knows offsets and flags and nothing else: no versions, no maps, no BPF. Everything it reads
+//! belongs to a target that may lie, so every pointer is just an address to try, every length is
+//! bounded, and a cyclic chain ends at [`MAX_FRAMES`].
+
+use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, PyLayout, Slot};
+use crate::limits::{FRAME_WINDOW, MAX_FRAMES};
+use crate::memory::ReadMemory;
+use crate::outcome::Outcome;
+
+/// One frame as the kernel sees it: which code, where in it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Frame {
+    /// Address of the code object.
+    pub code: u64,
+    /// Bytes from the first instruction; [`UNKNOWN_INSTR`] when not plausible.
+    pub instr: i32,
+    /// `_PyInterpreterFrame.owner` (1: generator), 0 where there is none.
+    pub owner: u32,
+}
+
+const _: () = assert!(size_of::<Frame>() == 16);
+
+/// An instruction offset that can't be right.
+pub const UNKNOWN_INSTR: i32 = i32::MIN;
+
+/// Instruction offsets are below this (bytes); co_code of more than 16 MiB is not believed.
+const INSTR_LIMIT: i64 = 1 << 24;
+
+/// glibc's `struct pthread` (2.36 and 2.43, by disassembly): key < 32 has its value at
+/// `fsbase + 0x310 + 16*key + 8`, others at `*(fsbase + 0x510 + 8*(key/32)) + 16*(key%32) + 8`.
+const GLIBC_FIRST_LEVEL: u64 = 0x310;
+const GLIBC_SECOND_LEVEL: u64 = 0x510;
+const GLIBC_KEYS_PER_LEVEL: u64 = 32;
+const GLIBC_KEYS: u64 = 1024;
+
+/// Working memory of one walk; in the kernel it lives in a per-CPU map, being too large for the
+/// 512-byte stack.
+#[repr(C)]
+pub struct Walk {
+    /// Bytes of the frame being looked at. One word longer than a masked index can reach.
+    pub window: [u64; FRAME_WINDOW / 8 + 1],
+    /// Leaf first.
+    pub frames: [Frame; MAX_FRAMES],
+    /// Frames found.
+    pub depth: u32,
+    /// [`Outcome`] as a number.
+    pub outcome: u32,
+    /// Hash of the frames, the same for the same frames; the caller seeds it.
+    pub hash: u64,
+}
+
+impl Walk {
+    /// An empty working memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            window: [0; FRAME_WINDOW / 8 + 1],
+            frames: [Frame { code: 0, instr: 0, owner: 0 }; MAX_FRAMES],
+            depth: 0,
+            outcome: Outcome::NotPython as u32,
+            hash: 0,
+        }
+    }
+
+    /// The frames found, leaf first.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames[..(self.depth as usize).min(MAX_FRAMES)]
+    }
+
+    /// The eight bytes at `offset` of the window. Offsets come from user space's tables and are
+    /// multiples of eight; the mask makes that visible to the verifier.
+    #[inline(always)]
+    fn word(&self, offset: u32) -> u64 {
+        let index = (offset as usize & (FRAME_WINDOW - 1)) / 8;
+        // SAFETY: `index` is below FRAME_WINDOW / 8, the window is one word longer.
+        unsafe { self.window.as_ptr().add(index).read() }
+    }
+
+    #[inline(always)]
+    fn half(&self, offset: u32) -> u32 {
+        let index = (offset as usize & (FRAME_WINDOW - 1)) / 4;
+        // SAFETY: as in `word`; four-byte steps stay aligned.
+        unsafe { self.window.as_ptr().cast::<u32>().add(index).read() }
+    }
+
+    #[inline(always)]
+    fn byte(&self, offset: u32) -> u32 {
+        let index = offset as usize & (FRAME_WINDOW - 1);
+        // SAFETY: as in `word`.
+        u32::from(unsafe { self.window.as_ptr().cast::<u8>().add(index).read() })
+    }
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Mixes one word into a running hash. Multiply and fold: cheap enough for every frame of every
+/// event, and 64 bits are plenty for the stacks of one process.
+#[inline(always)]
+#[must_use]
+pub fn mix(hash: u64, word: u64) -> u64 {
+    let h = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    h ^ (h >> 29)
+}
+
+/// The thread's `PyThreadState*`, from its thread pointer.
+///
+/// `bound` is what the frame-evaluation probe learnt for this thread, 0 if nothing.
+///
+/// # Errors
+///
+/// The outcome that the walk ends with: no interpreter, a native thread, unreadable memory.
+#[inline(always)]
+pub fn thread_state<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    thread_pointer: u64,
+    bound: u64,
+) -> Result<u64, Outcome> {
+    let slot = layout.slot;
+    let address = if slot == Slot::Direct as u32 {
+        thread_pointer.wrapping_add(layout.slot_first as u64)
+    } else if slot == Slot::KeyAt as u32 {
+        match key_slot(memory, layout.key_address, thread_pointer) {
+            Ok(address) => address,
+            Err(outcome) => return Err(outcome),
+        }
+    } else if slot == Slot::TwoLevel as u32 {
+        match memory.read_u64(thread_pointer.wrapping_add(layout.slot_first as u64)) {
+            Some(0) => return Err(Outcome::NativeThread),
+            Some(table) => table.wrapping_add(layout.slot_second as u64),
+            None => return Err(Outcome::Unreadable),
+        }
+    } else if slot == Slot::Bound as u32 {
+        return if bound == 0 { Err(Outcome::NativeThread) } else { Ok(bound) };
+    } else {
+        return Err(Outcome::NotPython);
+    };
+    let own = match memory.read_u64(address) {
+        Some(0) => return Err(Outcome::NativeThread),
+        Some(tstate) => tstate,
+        None => return Err(Outcome::Unreadable),
+    };
+    if layout.current_tstate_address == 0 {
+        return Ok(own);
+    }
+    Ok(running_subinterpreter(memory, layout, thread_pointer, own))
+}
+
+/// The slot's address for a key that the interpreter may make at any time (`autoTSSkey`:
+/// u32 `_is_initialized`, u32 `_key`; CPython's `pycore_pystate.h`, `pythread.h`).
+#[inline(always)]
+fn key_slot<M: ReadMemory>(memory: &M, key: u64, thread_pointer: u64) -> Result<u64, Outcome> {
+    let Some(word) = memory.read_u64(key) else { return Err(Outcome::InterpreterNotStarted) };
+    if word as u32 == 0 {
+        return Err(Outcome::InterpreterNotStarted);
+    }
+    let key = word >> 32;
+    if key < GLIBC_KEYS_PER_LEVEL {
+        return Ok(thread_pointer.wrapping_add(GLIBC_FIRST_LEVEL + 16 * key + 8));
+    }
+    if key >= GLIBC_KEYS {
+        return Err(Outcome::Unreadable);
+    }
+    let level = GLIBC_SECOND_LEVEL + 8 * (key / GLIBC_KEYS_PER_LEVEL);
+    match memory.read_u64(thread_pointer.wrapping_add(level)) {
+        Some(0) => Err(Outcome::NativeThread),
+        Some(table) => Ok(table.wrapping_add(16 * (key % GLIBC_KEYS_PER_LEVEL) + 8)),
+        None => Err(Outcome::Unreadable),
+    }
+}
+
+/// Up to 3.11 the slot stays on the thread's first interpreter while a sub-interpreter runs; the
+/// GIL holder's thread state is the right one when it belongs to this thread.
+#[inline(always)]
+fn running_subinterpreter<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    thread_pointer: u64,
+    own: u64,
+) -> u64 {
+    let Some(current) = memory.read_u64(layout.current_tstate_address) else { return own };
+    if current == 0 || current == own {
+        return own;
+    }
+    match memory.read_u64(current.wrapping_add(u64::from(layout.tstate_thread_id))) {
+        Some(thread) if thread == thread_pointer => current,
+        _ => own,
+    }
+}
+
+/// Walks the Python stack of the thread whose thread pointer this is, into `walk`, and hashes it
+/// onto `walk.hash`. `bound` as in [`thread_state`].
+#[inline(always)]
+pub fn walk<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    thread_pointer: u64,
+    bound: u64,
+    walk: &mut Walk,
+) {
+    walk.depth = 0;
+    let outcome = match thread_state(memory, layout, thread_pointer, bound) {
+        Ok(tstate) => walk_frames(memory, layout, tstate, walk),
+        Err(outcome) => outcome,
+    };
+    walk.outcome = outcome as u32;
+}
+
+/// The frame that runs, from the thread state; `None` when unreadable.
+#[inline(always)]
+fn first_frame<M: ReadMemory>(memory: &M, layout: &PyLayout, tstate: u64) -> Option<u64> {
+    let head = memory.read_u64(tstate.wrapping_add(u64::from(layout.tstate_frame)))?;
+    if layout.cframe_frame == ABSENT || head == 0 {
+        return Some(head);
+    }
+    memory.read_u64(head.wrapping_add(u64::from(layout.cframe_frame)))
+}
+
+#[inline(always)]
+fn walk_frames<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    tstate: u64,
+    walk: &mut Walk,
+) -> Outcome {
+    let Some(mut frame) = first_frame(memory, layout, tstate) else { return Outcome::Unreadable };
+    let mut length = layout.window_length;
+    if length as usize > FRAME_WINDOW {
+        length = FRAME_WINDOW as u32;
+    }
+    let mut depth = 0u32;
+    let mut hash = walk.hash;
+    // Skipped frames (one per entry from C) count against the bound too: it is what ends a cycle.
+    for _ in 0..2 * MAX_FRAMES {
+        if frame == 0 || depth as usize >= MAX_FRAMES {
+            break;
+        }
+        let at = frame.wrapping_add(u64::from(layout.window_start));
+        // SAFETY: `length` is at most FRAME_WINDOW, the window's size less one word.
+        if !unsafe { memory.read_raw(at, walk.window.as_mut_ptr().cast(), length) } {
+            walk.depth = depth;
+            walk.hash = hash;
+            return if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
+        }
+        frame = walk.word(layout.back_at);
+        let code = walk.word(layout.code_at) & layout.code_mask;
+        let owner = if layout.owner_at == ABSENT { 0 } else { walk.byte(layout.owner_at) };
+        if owner >= layout.skip_owner_min || code == 0 {
+            continue;
+        }
+        let instr = instruction(layout, walk, code);
+        // SAFETY: `depth` is below MAX_FRAMES, checked at the top of the loop.
+        unsafe {
+            let slot = walk.frames.as_mut_ptr().add(depth as usize & (MAX_FRAMES - 1));
+            slot.write(Frame { code, instr, owner });
+        }
+        hash = mix(hash, code);
+        hash = mix(hash, instr as u32 as u64);
+        depth += 1;
+    }
+    walk.depth = depth;
+    walk.hash = hash;
+    if frame != 0 {
+        Outcome::Truncated
+    } else if depth == 0 {
+        Outcome::NoFrames
+    } else {
+        Outcome::Complete
+    }
+}
+
+/// Byte offset of the frame's instruction from its code's first one.
+#[inline(always)]
+fn instruction(layout: &PyLayout, walk: &Walk, code: u64) -> i32 {
+    let offset = if layout.flags & FLAG_INSTR_IS_INDEX != 0 {
+        i64::from(walk.half(layout.instr_at) as i32) * i64::from(layout.instr_unit)
+    } else {
+        let start = code.wrapping_add(u64::from(layout.instr_base));
+        walk.word(layout.instr_at).wrapping_sub(start) as i64
+    };
+    if (-2..INSTR_LIMIT).contains(&offset) { offset as i32 } else { UNKNOWN_INSTR }
+}

@@ -1,0 +1,268 @@
+//! A moment of the ledger, resolved to names: the only thing that reports know.
+//!
+//! Pure data. It does not know where its figures came from (live trace, recording) and prints
+//! nothing itself.
+
+use std::ops::{Add, AddAssign, Neg, Sub};
+use std::time::SystemTime;
+
+use crate::units::{Bytes, Nanos};
+
+/// Bytes split as the kernel splits RSS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// `MM_ANONPAGES`
+    pub anon: Bytes,
+    /// `MM_FILEPAGES`
+    pub file: Bytes,
+    /// `MM_SHMEMPAGES`
+    pub shmem: Bytes,
+}
+
+impl Memory {
+    /// Nothing.
+    pub const ZERO: Self = Self { anon: Bytes::ZERO, file: Bytes::ZERO, shmem: Bytes::ZERO };
+
+    /// anon + file + shmem: what the kernel calls RSS.
+    #[must_use]
+    pub fn total(self) -> Bytes {
+        self.anon + self.file + self.shmem
+    }
+}
+
+impl Add for Memory {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        Self { anon: self.anon + o.anon, file: self.file + o.file, shmem: self.shmem + o.shmem }
+    }
+}
+impl Neg for Memory {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { anon: -self.anon, file: -self.file, shmem: -self.shmem }
+    }
+}
+impl Sub for Memory {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        self + -o
+    }
+}
+impl AddAssign for Memory {
+    fn add_assign(&mut self, o: Self) {
+        *self = *self + o;
+    }
+}
+impl std::iter::Sum for Memory {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::ZERO, Add::add)
+    }
+}
+
+/// What was traced, from the first attach to the last detach.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Wall-clock time of the first attach.
+    pub started_at: SystemTime,
+    /// How long it was traced.
+    pub duration: Nanos,
+    /// Kernel release, `6.18.0`.
+    pub kernel: String,
+    /// Whether the kernel's counters are exact at each event (6.2 and newer).
+    pub exact: bool,
+    /// One per address space: a process, or one of its lives when it called `exec`.
+    pub processes: Vec<ProcessProfile>,
+}
+
+/// How a process's ledger ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It runs on.
+    Running,
+    /// The process ended.
+    Exited,
+    /// It called `exec`; what came next has a ledger of its own under the same pid.
+    Execed,
+}
+
+/// One address space's figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessProfile {
+    /// As the host sees it.
+    pub pid: u32,
+    /// Of which traced process it is a forked child.
+    pub parent: Option<u32>,
+    /// Its arguments; one element with its kernel name (`comm`) when they could not be read.
+    pub command: Vec<String>,
+    /// `3.12.1`; `None` for a followed process that is not Python.
+    pub python: Option<String>,
+    /// How it ended.
+    pub ending: Ending,
+    /// Before attach.
+    pub before: Memory,
+    /// RSS now (or at its end).
+    pub after: Memory,
+    /// Highest RSS seen.
+    pub peak: Bytes,
+    /// Per line, largest net growth of its own first.
+    pub lines: Vec<LineFigures>,
+    /// The functions that the lines belong to, in the order of their files and first lines.
+    pub functions: Vec<FunctionSpan>,
+    /// What no line can answer for, by reason.
+    pub unattributed: Vec<Unattributed>,
+    /// Changes recorded.
+    pub events: u64,
+    /// Records that didn't fit into the ring buffer.
+    pub lost_events: u64,
+    /// What they would have said, in bytes (net).
+    pub lost_bytes: Bytes,
+    /// What tracing it cost.
+    pub overhead: Overhead,
+    /// Sentences for the reader: what limits these figures.
+    pub notes: Vec<String>,
+}
+
+/// A line of source, by place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// `co_filename`, as the target has it.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// `co_qualname` (`co_name` before 3.11).
+    pub function: String,
+    /// `co_firstlineno` of the function, which tells two of one name apart.
+    pub function_line: u32,
+}
+
+/// What one line did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineFigures {
+    /// Which line.
+    pub place: Place,
+    /// Added while it was the leaf.
+    pub self_grown: Bytes,
+    /// Of what it had grown: given back.
+    pub self_returned: Bytes,
+    /// `self_grown - self_returned`, as the kernel splits it.
+    pub self_net: Memory,
+    /// Of what it grew: still in RSS.
+    pub self_resident: Bytes,
+    /// Net of the line and of what it called, each event once however deep the recursion.
+    pub cumulative_net: Bytes,
+    /// Resident, likewise.
+    pub cumulative_resident: Bytes,
+    /// Pages copied on write at the line, while it was the leaf (no growth of RSS).
+    pub copied: Bytes,
+    /// Bytes given back while this line was the leaf, whoever had grown them.
+    pub released: Bytes,
+    /// Highest RSS seen while the line was on the stack.
+    pub peak_rss: Bytes,
+    /// Events with the line anywhere on the stack, each counted once.
+    pub events: u64,
+    /// Events with the line as the leaf.
+    pub self_events: u64,
+}
+
+/// The extent of a function in its file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FunctionSpan {
+    /// `co_filename`
+    pub file: String,
+    /// From `co_firstlineno`
+    pub first_line: u32,
+    /// to the last line that its line table names.
+    pub last_line: u32,
+    /// `co_qualname` or `co_name`
+    pub function: String,
+}
+
+/// Why no line can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// A thread without Python frames; the name is the thread's.
+    NativeThread,
+    /// The interpreter was starting or ending: no frames yet or no more.
+    InterpreterStartup,
+    /// A followed process that is not (or not yet known to be) Python; the name is its `comm`.
+    NotPython,
+    /// The kernel on its own (swap, reclaim, khugepaged); the name is the kernel thread's.
+    Kernel,
+    /// Another process changed it; the name is that process's.
+    OtherProcess,
+    /// Memory from before attach was given back.
+    BeforeAttachReturned,
+    /// Pages that a line grew left RSS without the program's doing (swap, reclaim).
+    Reclaimed,
+    /// The stack could not be read.
+    StackUnreadable,
+    /// A stack whose frames or names didn't fit into the ring buffer.
+    StackLost,
+    /// Changes that didn't fit into the ring buffer.
+    Lost,
+    /// The kernel's counter moved between the last event and the end of tracing.
+    Remainder,
+}
+
+impl Reason {
+    /// As JSON and tables name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NativeThread => "native thread",
+            Self::InterpreterStartup => "interpreter startup",
+            Self::NotPython => "not Python",
+            Self::Kernel => "kernel (swap, reclaim, khugepaged)",
+            Self::OtherProcess => "other process",
+            Self::BeforeAttachReturned => "before attach, returned",
+            Self::Reclaimed => "reclaimed after growth",
+            Self::StackUnreadable => "stack unreadable",
+            Self::StackLost => "stack lost (ring buffer full)",
+            Self::Lost => "lost (ring buffer full)",
+            Self::Remainder => "remainder",
+        }
+    }
+}
+
+/// A change that no line can answer for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unattributed {
+    /// Why.
+    pub reason: Reason,
+    /// Whose, where that has a name; empty otherwise.
+    pub name: String,
+    /// Signed change.
+    pub net: Memory,
+    /// Events in it.
+    pub events: u64,
+}
+
+/// What tracing cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overhead {
+    /// Time in probes, in the target's threads.
+    pub probe: Nanos,
+    /// memtrace's own CPU time, shared among the processes by their events.
+    pub userspace_cpu: Nanos,
+}
+
+impl ProcessProfile {
+    /// Sum of the lines' net growth.
+    #[must_use]
+    pub fn attributed(&self) -> Memory {
+        self.lines.iter().map(|line| line.self_net).sum()
+    }
+
+    /// Sum of the unattributed rows.
+    #[must_use]
+    pub fn unattributed_net(&self) -> Memory {
+        self.unattributed.iter().map(|row| row.net).sum()
+    }
+
+    /// By how much the reconciliation law is broken: `after - (before + lines + unattributed)`.
+    /// Zero unless something is wrong with memtrace itself.
+    #[must_use]
+    pub fn law_gap(&self) -> Memory {
+        self.after - (self.before + self.attributed() + self.unattributed_net())
+    }
+}

@@ -1,0 +1,1 @@
+//! The printed forms of a profile: pure functions of it, one file each.

@@ -1,0 +1,1 @@
+//! What the tests share: real interpreters, real targets, and a reader of their answers.
