@@ -3,7 +3,7 @@
 //! Each begins with a [`Header`]. Records with a tail (frames, text) carry its length; user space
 //! checks it against what it got. All addresses are the target's, all sizes in pages are 4 KiB.
 
-use crate::settings::COUNTERS;
+use crate::settings::{COUNTERS, Tally};
 
 /// What a record is. Numbers are fixed.
 pub mod tag {
@@ -136,8 +136,11 @@ pub struct Moved {
     pub to: u64,
     /// New length in bytes.
     pub new_length: u64,
+    /// Bytes that the kernel searched a gap for: more than `new_length` when it will align the
+    /// result for huge pages.
+    pub area_length: u64,
 }
-const _: () = assert!(size_of::<Moved>() == 48);
+const _: () = assert!(size_of::<Moved>() == 56);
 
 /// A write to a page that a forked relative still shares: a private copy is made, RSS stays.
 #[repr(C)]
@@ -238,10 +241,12 @@ pub struct Forked {
     pub parent: u32,
     /// The child's pid.
     pub pid: u32,
+    /// The child's `mm_struct`, the key of its space.
+    pub mm: u64,
     /// Pages of the child per counter at this moment.
     pub pages: [i64; COUNTERS],
 }
-const _: () = assert!(size_of::<Forked>() == 56);
+const _: () = assert!(size_of::<Forked>() == 64);
 
 /// A traced process called `exec`. The header's space is the new one.
 #[repr(C)]
@@ -253,14 +258,16 @@ pub struct Execed {
     pub old: u32,
     /// Its pid.
     pub pid: u32,
+    /// The new `mm_struct`, the key of its space.
+    pub mm: u64,
     /// Pages of the new space per counter at this moment.
     pub pages: [i64; COUNTERS],
-    /// Last pages of the old space per counter.
-    pub old_pages: [i64; COUNTERS],
+    /// What the old space came to.
+    pub old_tally: Tally,
     /// Its new name (`comm`).
     pub comm: [u8; 16],
 }
-const _: () = assert!(size_of::<Execed>() == 104);
+const _: () = assert!(size_of::<Execed>() == 168);
 
 /// A traced process ended.
 #[repr(C)]
@@ -272,7 +279,7 @@ pub struct Exited {
     pub pid: u32,
     /// 0.
     pub reserved: u32,
-    /// Its last pages per counter.
-    pub pages: [i64; COUNTERS],
+    /// What it came to.
+    pub tally: Tally,
 }
-const _: () = assert!(size_of::<Exited>() == 56);
+const _: () = assert!(size_of::<Exited>() == 112);

@@ -26,12 +26,12 @@ pub struct KernelLayout {
     pub task_pid: u32,
     /// `task_struct.flags`
     pub task_flags: u32,
-    /// `task_struct.stack`
-    pub task_stack: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `signal_struct.live`
+    pub signal_live: u32,
     /// `task_struct.thread` + `thread_struct.fsbase`
     pub task_fsbase: u32,
-    /// `task_struct.comm`
-    pub task_comm: u32,
     /// `mm_struct.rss_stat`
     pub mm_rss_stat: u32,
     /// size of `percpu_counter`
@@ -40,18 +40,10 @@ pub struct KernelLayout {
     pub counter_count: u32,
     /// `percpu_counter.counters`
     pub counter_percpu: u32,
-    /// `task_struct.stack` + this = the thread's user registers (`pt_regs`).
-    pub stack_regs: u32,
-    /// `pt_regs.orig_ax`
-    pub regs_orig_ax: u32,
-    /// `pt_regs.di`
-    pub regs_di: u32,
-    /// `pt_regs.si`
-    pub regs_si: u32,
-    /// `pt_regs.dx`
-    pub regs_dx: u32,
     /// `bpf_array.pptrs`, from which the per-CPU offsets are computed.
     pub array_pptrs: u32,
+    /// `vm_unmapped_area_info.length`
+    pub area_length: u32,
     /// Possible CPUs.
     pub cpus: u32,
     /// Wake the reader when this many bytes wait.
@@ -60,7 +52,38 @@ pub struct KernelLayout {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<KernelLayout>() == 80);
+const _: () = assert!(size_of::<KernelLayout>() == 64);
+
+/// The x86-64 user registers that a system call's arguments are in, as `pt_regs` lays them out
+/// (`arch/x86/include/asm/ptrace.h`, user ABI).
+pub mod regs {
+    /// `pt_regs.dx`, third argument
+    pub const DX: usize = 96;
+    /// `pt_regs.si`, second argument
+    pub const SI: usize = 104;
+    /// `pt_regs.di`, first argument
+    pub const DI: usize = 112;
+    /// `pt_regs.orig_ax`: the system call's number, -1 in an exception
+    pub const ORIG_AX: usize = 120;
+}
+
+/// What the kernel side has counted for one space. Travels with the records that end a space.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Pages per counter after the last change seen.
+    pub pages: [i64; COUNTERS],
+    /// Changes that didn't fit into the ring buffer, in pages per counter.
+    pub lost_pages: [i64; COUNTERS],
+    /// Records of any kind that didn't fit.
+    pub lost_events: u64,
+    /// Changes of RSS seen.
+    pub events: u64,
+    /// Time in probes, in nanoseconds, extrapolated from one event in `TIMED_ONE_IN`.
+    pub probe_ns: u64,
+}
+
+const _: () = assert!(size_of::<Tally>() == 88);
 
 /// One traced address space, keyed by its `mm_struct`'s address.
 #[repr(C)]
@@ -68,16 +91,8 @@ const _: () = assert!(size_of::<KernelLayout>() == 80);
 pub struct Space {
     /// Where its interpreter keeps things; [`PyLayout::NONE`] until it is recognised.
     pub layout: PyLayout,
-    /// Pages per counter after the last change seen.
-    pub pages: [i64; COUNTERS],
-    /// Changes that didn't fit into the ring buffer, in pages per counter.
-    pub lost_pages: [i64; COUNTERS],
-    /// Records of any kind that didn't fit.
-    pub lost_events: u64,
-    /// Growth and return events seen.
-    pub events: u64,
-    /// Time in probes, in nanoseconds, extrapolated from one event in `TIMED_ONE_IN`.
-    pub probe_ns: u64,
+    /// What was counted.
+    pub tally: Tally,
     /// Unique number of this space; never reused while memtrace runs.
     pub id: u32,
     /// Process id (tgid) as the host sees it.
@@ -89,11 +104,11 @@ pub struct Space {
     pub state: u32,
     /// 1 when children are followed.
     pub follow: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// 1 once it has forked or been forked: only then do writes make private copies.
+    pub shared: u32,
 }
 
-const _: () = assert!(size_of::<Space>() == 152 + 64 + 24 + 24);
+const _: () = assert!(size_of::<Space>() == 152 + 88 + 24);
 
 /// Changes are recorded.
 pub const LIVE: u32 = 0;

@@ -40,16 +40,18 @@ const GLIBC_KEYS: u64 = 1024;
 /// 512-byte stack.
 #[repr(C)]
 pub struct Walk {
+    /// Leaf first. Comes first, so that a record's head can stand right before it.
+    pub frames: [Frame; MAX_FRAMES],
     /// Bytes of the frame being looked at. One word longer than a masked index can reach.
     pub window: [u64; FRAME_WINDOW / 8 + 1],
-    /// Leaf first.
-    pub frames: [Frame; MAX_FRAMES],
     /// Frames found.
     pub depth: u32,
     /// [`Outcome`] as a number.
     pub outcome: u32,
     /// Hash of the frames, the same for the same frames; the caller seeds it.
     pub hash: u64,
+    /// Address of the frame to look at next; 0 at the end of the chain.
+    next: u64,
 }
 
 impl Walk {
@@ -62,6 +64,7 @@ impl Walk {
             depth: 0,
             outcome: Outcome::NotPython as u32,
             hash: 0,
+            next: 0,
         }
     }
 
@@ -196,9 +199,15 @@ fn running_subinterpreter<M: ReadMemory>(
     }
 }
 
+/// How often [`step`] may be called: skipped frames (one per entry from C) count against the bound
+/// too, since it is what ends a cycle.
+pub const MAX_STEPS: u32 = 2 * MAX_FRAMES as u32;
+
 /// Walks the Python stack of the thread whose thread pointer this is, into `walk`, and hashes it
 /// onto `walk.hash`. `bound` as in [`thread_state`].
-#[inline(always)]
+///
+/// The kernel side calls [`begin`], [`step`] and [`finish`] itself, because its verifier wants
+/// long loops to be made by a helper.
 pub fn walk<M: ReadMemory>(
     memory: &M,
     layout: &PyLayout,
@@ -206,12 +215,40 @@ pub fn walk<M: ReadMemory>(
     bound: u64,
     walk: &mut Walk,
 ) {
+    if begin(memory, layout, thread_pointer, bound, walk) {
+        for _ in 0..MAX_STEPS {
+            if !step(memory, layout, walk) {
+                break;
+            }
+        }
+        finish(walk);
+    }
+}
+
+/// Finds the running frame. `false` when there is nothing to walk; `walk.outcome` says why.
+#[inline(always)]
+pub fn begin<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    thread_pointer: u64,
+    bound: u64,
+    walk: &mut Walk,
+) -> bool {
     walk.depth = 0;
+    walk.next = 0;
+    walk.outcome = Outcome::Complete as u32;
     let outcome = match thread_state(memory, layout, thread_pointer, bound) {
-        Ok(tstate) => walk_frames(memory, layout, tstate, walk),
+        Ok(tstate) => match first_frame(memory, layout, tstate) {
+            Some(frame) => {
+                walk.next = frame;
+                return true;
+            }
+            None => Outcome::Unreadable,
+        },
         Err(outcome) => outcome,
     };
     walk.outcome = outcome as u32;
+    false
 }
 
 /// The frame that runs, from the thread state; `None` when unreadable.
@@ -224,56 +261,50 @@ fn first_frame<M: ReadMemory>(memory: &M, layout: &PyLayout, tstate: u64) -> Opt
     memory.read_u64(head.wrapping_add(u64::from(layout.cframe_frame)))
 }
 
+/// Takes one frame; `false` at the end.
 #[inline(always)]
-fn walk_frames<M: ReadMemory>(
-    memory: &M,
-    layout: &PyLayout,
-    tstate: u64,
-    walk: &mut Walk,
-) -> Outcome {
-    let Some(mut frame) = first_frame(memory, layout, tstate) else { return Outcome::Unreadable };
+pub fn step<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) -> bool {
+    let depth = walk.depth;
+    if walk.next == 0 || depth as usize >= MAX_FRAMES {
+        return false;
+    }
     let mut length = layout.window_length;
     if length as usize > FRAME_WINDOW {
         length = FRAME_WINDOW as u32;
     }
-    let mut depth = 0u32;
-    let mut hash = walk.hash;
-    // Skipped frames (one per entry from C) count against the bound too: it is what ends a cycle.
-    for _ in 0..2 * MAX_FRAMES {
-        if frame == 0 || depth as usize >= MAX_FRAMES {
-            break;
-        }
-        let at = frame.wrapping_add(u64::from(layout.window_start));
-        // SAFETY: `length` is at most FRAME_WINDOW, the window's size less one word.
-        if !unsafe { memory.read_raw(at, walk.window.as_mut_ptr().cast(), length) } {
-            walk.depth = depth;
-            walk.hash = hash;
-            return if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
-        }
-        frame = walk.word(layout.back_at);
-        let code = walk.word(layout.code_at) & layout.code_mask;
-        let owner = if layout.owner_at == ABSENT { 0 } else { walk.byte(layout.owner_at) };
-        if owner >= layout.skip_owner_min || code == 0 {
-            continue;
-        }
-        let instr = instruction(layout, walk, code);
-        // SAFETY: `depth` is below MAX_FRAMES, checked at the top of the loop.
-        unsafe {
-            let slot = walk.frames.as_mut_ptr().add(depth as usize & (MAX_FRAMES - 1));
-            slot.write(Frame { code, instr, owner });
-        }
-        hash = mix(hash, code);
-        hash = mix(hash, instr as u32 as u64);
-        depth += 1;
+    let at = walk.next.wrapping_add(u64::from(layout.window_start));
+    // SAFETY: `length` is at most FRAME_WINDOW, the window's size less one word.
+    if !unsafe { memory.read_raw(at, walk.window.as_mut_ptr().cast(), length) } {
+        let outcome =
+            if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
+        walk.outcome = outcome as u32;
+        walk.next = 0;
+        return false;
     }
-    walk.depth = depth;
-    walk.hash = hash;
-    if frame != 0 {
-        Outcome::Truncated
-    } else if depth == 0 {
-        Outcome::NoFrames
-    } else {
-        Outcome::Complete
+    walk.next = walk.word(layout.back_at);
+    let code = walk.word(layout.code_at) & layout.code_mask;
+    let owner = if layout.owner_at == ABSENT { 0 } else { walk.byte(layout.owner_at) };
+    if owner >= layout.skip_owner_min || code == 0 {
+        return true;
+    }
+    let instr = instruction(layout, walk, code);
+    // SAFETY: `depth` is below MAX_FRAMES, checked at the top.
+    unsafe {
+        let slot = walk.frames.as_mut_ptr().add(depth as usize & (MAX_FRAMES - 1));
+        slot.write(Frame { code, instr, owner });
+    }
+    walk.hash = mix(mix(walk.hash, code), u64::from(instr as u32));
+    walk.depth = depth + 1;
+    true
+}
+
+/// Says how the walk ended.
+#[inline(always)]
+pub fn finish(walk: &mut Walk) {
+    if walk.next != 0 {
+        walk.outcome = Outcome::Truncated as u32;
+    } else if walk.depth == 0 && walk.outcome == Outcome::Complete as u32 {
+        walk.outcome = Outcome::NoFrames as u32;
     }
 }
 

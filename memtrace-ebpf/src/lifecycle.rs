@@ -1,0 +1,223 @@
+//! Beginnings and ends: attach, fork, exec, exit, and the deaths of code objects.
+
+use aya_ebpf::helpers::bpf_get_current_comm;
+use memtrace_common::event::{CodeFreed, Execed, Exited, Forked, tag};
+use memtrace_common::layout::PyLayout;
+use memtrace_common::settings::{
+    CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request, Space, Tally,
+};
+
+use crate::maps::{
+    BOUND, CODES_SENT, CodeKey, FAULTS, NEXT_SPACE, PROCESSES, REQUESTS, SPACES, scratch,
+};
+use crate::task::{Task, current_ids};
+use crate::{atomic, counter, emit};
+
+#[inline(always)]
+fn next_space() -> u32 {
+    match NEXT_SPACE.get_ptr_mut(0) {
+        // SAFETY: an aligned word of map memory.
+        Some(next) => unsafe { atomic::fetch_add(next, 1) as u32 },
+        None => 0,
+    }
+}
+
+/// The space of a process, as a place to write to.
+#[inline(always)]
+fn space_at(mm: u64) -> Option<&'static mut Space> {
+    // SAFETY: map memory; concurrent writers touch single words.
+    SPACES.get_ptr_mut(mm).map(|space| unsafe { &mut *space })
+}
+
+/// Makes a space for `mm` with the counters of this moment.
+#[inline(always)]
+fn make_space(mm: u64, pid: u32, id: u32, follow: u32, layout: &PyLayout) -> Option<&'static mut Space> {
+    let template = &mut scratch()?.space;
+    template.layout = *layout;
+    template.tally = Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
+    template.id = id;
+    template.pid = pid;
+    template.code_epoch = 0;
+    template.state = LIVE;
+    template.follow = follow;
+    template.shared = 0;
+    counter::all_pages(mm, &mut template.tally.pages);
+    SPACES.insert(mm, &*template, 0).ok()?;
+    PROCESSES.insert(pid, Process { mm, space: id, follow }, 0).ok()?;
+    space_at(mm)
+}
+
+/// The task iterator meets a task: does what user space asked for its process.
+#[inline(always)]
+pub fn attend(task: Task) {
+    let tgid = task.tgid();
+    if task.tid() != tgid {
+        return;
+    }
+    let Some(request) = REQUESTS.get_ptr_mut(tgid) else { return };
+    // SAFETY: map memory, written by user space before the iterator runs.
+    let request: &mut Request = unsafe { &mut *request };
+    let mm = task.mm();
+    if mm == 0 || request.done != 0 {
+        return;
+    }
+    let done = match request.kind {
+        REQUEST_ATTACH => {
+            make_space(mm, tgid, request.space, request.follow, &request.layout).is_some()
+        }
+        REQUEST_CONFIGURE => configure(tgid, request),
+        REQUEST_CLOSE => close(tgid),
+        _ => false,
+    };
+    request.done = u32::from(done);
+}
+
+/// Takes over a layout, if the process is still the one it was made for.
+#[inline(always)]
+fn configure(tgid: u32, request: &Request) -> bool {
+    let Some(process) = PROCESSES.get_ptr(tgid) else { return false };
+    // SAFETY: map memory.
+    let Some(space) = space_at(unsafe { (*process).mm }) else { return false };
+    if space.id != request.space {
+        return false;
+    }
+    space.layout = request.layout;
+    true
+}
+
+#[inline(always)]
+fn close(tgid: u32) -> bool {
+    let Some(process) = PROCESSES.get_ptr(tgid) else { return false };
+    // SAFETY: map memory.
+    let mm = unsafe { (*process).mm };
+    let Some(space) = space_at(mm) else { return false };
+    if space.pid == tgid && space.state == LIVE {
+        space.state = CLOSED;
+        counter::all_pages(mm, &mut space.tally.pages);
+    }
+    let _ = PROCESSES.remove(tgid);
+    true
+}
+
+/// `sched_process_fork`: the child is made and does not run yet, so its counters stand still.
+#[inline(always)]
+pub fn forked(parent: Task, child: Task) {
+    let (parent_pid, pid) = (parent.tgid(), child.tgid());
+    if parent_pid == pid {
+        return;
+    }
+    let Some(process) = PROCESSES.get_ptr(parent_pid) else { return };
+    // SAFETY: a copy of map memory.
+    let process = unsafe { *process };
+    if process.follow == 0 {
+        return;
+    }
+    let mm = child.mm();
+    if mm == 0 {
+        return;
+    }
+    if mm == process.mm {
+        // vfork: it lives in its parent's memory until it calls exec.
+        let _ = PROCESSES.insert(pid, process, 0);
+        return;
+    }
+    let Some(parent_space) = space_at(process.mm) else { return };
+    parent_space.shared = 1;
+    let id = next_space();
+    let Some(space) = make_space(mm, pid, id, 1, &parent_space.layout) else {
+        parent_space.tally.lost_events += 1;
+        return;
+    };
+    space.shared = 1;
+    let record = Forked {
+        header: emit::header(tag::FORKED, id),
+        parent: parent_space.id,
+        pid,
+        mm,
+        pages: space.tally.pages,
+    };
+    emit::send_now(space, &record);
+}
+
+/// `sched_process_exec`: the process has a new address space under its old pid.
+#[inline(always)]
+pub fn execed() {
+    let (pid, _) = current_ids();
+    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    // SAFETY: a copy of map memory.
+    let process = unsafe { *process };
+    let mm = Task::current().mm();
+    let Some(scratch) = scratch() else { return };
+    let record: &mut Execed = &mut scratch.execed;
+    record.old = 0;
+    record.old_tally = Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
+    if let Some(old) = space_at(process.mm) {
+        if old.pid == pid {
+            old.state = CLOSED;
+            record.old = old.id;
+            record.old_tally = old.tally;
+        }
+    }
+    let id = next_space();
+    let Some(space) = make_space(mm, pid, id, process.follow, &PyLayout::NONE) else { return };
+    record.header = emit::header(tag::EXECED, id);
+    record.pid = pid;
+    record.mm = mm;
+    record.pages = space.tally.pages;
+    record.comm = bpf_get_current_comm().unwrap_or_default();
+    emit::send_now(space, &*record);
+}
+
+/// `sched_process_exit`: a thread ends, and perhaps its process with it.
+#[inline(always)]
+pub fn exited() {
+    let (pid, tid) = current_ids();
+    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    let _ = FAULTS.remove(tid);
+    let _ = BOUND.remove(tid);
+    if !Task::current().last_of_process() {
+        return;
+    }
+    // SAFETY: map memory.
+    let mm = unsafe { (*process).mm };
+    let _ = PROCESSES.remove(pid);
+    let Some(space) = space_at(mm) else { return };
+    if space.pid != pid || space.state != LIVE {
+        return;
+    }
+    space.state = CLOSED;
+    let record = Exited {
+        header: emit::header(tag::EXITED, space.id),
+        pid,
+        reserved: 0,
+        tally: space.tally,
+    };
+    emit::send_now(space, &record);
+}
+
+/// `code_dealloc` of the interpreter: the code object at `code` is about to be freed. If it was
+/// named, its name must not outlive it.
+#[inline(always)]
+pub fn code_freed(code: u64) {
+    let (pid, _) = current_ids();
+    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    // SAFETY: map memory.
+    let Some(space) = space_at(unsafe { (*process).mm }) else { return };
+    let key = CodeKey { code, space: u64::from(space.id) };
+    if CODES_SENT.remove(key).is_err() {
+        return;
+    }
+    space.code_epoch = space.code_epoch.wrapping_add(1);
+    let header = emit::header(tag::CODE_FREED, space.id);
+    emit::send(space, &CodeFreed { header, code });
+}
+
+/// `_PyEval_EvalFrameDefault` of the interpreter: the running thread's state is its first
+/// argument.
+#[inline(always)]
+pub fn frame_evaluated(tstate: u64) {
+    let (pid, tid) = current_ids();
+    if PROCESSES.get_ptr(pid).is_some() {
+        let _ = BOUND.insert(tid, tstate, 0);
+    }
+}

@@ -1,0 +1,131 @@
+//! memtrace's kernel side: the programs, each a hand-over to the file that does the work.
+//!
+//! Thin on purpose: no policy, no CPython versions. A program first looks its process up and
+//! leaves at once when it is none of memtrace's.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "atomic exchange; see atomic.rs")]
+
+mod atomic;
+mod counter;
+mod emit;
+mod growth;
+mod lifecycle;
+mod maps;
+mod mapping;
+mod memory;
+mod stack;
+mod task;
+
+use aya_ebpf::macros::{raw_tracepoint, uprobe};
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
+use aya_log_ebpf::debug;
+use memtrace_common::limits::MAX_CPUS;
+
+/// An RSS counter changed: (mm_struct *, int member).
+#[raw_tracepoint(tracepoint = "rss_stat")]
+pub fn rss_stat(ctx: RawTracePointContext) -> i32 {
+    growth::changed(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// A page fault in user mode: (address, pt_regs *, error code).
+#[raw_tracepoint(tracepoint = "page_fault_user")]
+pub fn page_fault_user(ctx: RawTracePointContext) -> i32 {
+    growth::faulted(ctx.arg(0), ctx.arg(2), false);
+    0
+}
+
+/// A page fault in the kernel, perhaps on a target's behalf: (address, pt_regs *, error code).
+#[raw_tracepoint(tracepoint = "page_fault_kernel")]
+pub fn page_fault_kernel(ctx: RawTracePointContext) -> i32 {
+    growth::faulted(ctx.arg(0), ctx.arg(2), true);
+    0
+}
+
+/// A gap in an address space was found: (address, vm_unmapped_area_info *).
+#[raw_tracepoint(tracepoint = "vm_unmapped_area")]
+pub fn vm_unmapped_area(ctx: RawTracePointContext) -> i32 {
+    mapping::gap_found(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// A task was made: (parent task_struct *, child task_struct *).
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    lifecycle::forked(task::Task(ctx.arg(0)), task::Task(ctx.arg(1)));
+    0
+}
+
+/// A process has begun another program.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    lifecycle::execed();
+    debug!(&ctx, "exec");
+    0
+}
+
+/// A task ends.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn sched_process_exit(_ctx: RawTracePointContext) -> i32 {
+    lifecycle::exited();
+    0
+}
+
+/// A code object is freed: (PyObject *).
+#[uprobe]
+pub fn code_dealloc(ctx: ProbeContext) -> u32 {
+    lifecycle::code_freed(ctx.arg(0).unwrap_or(0));
+    0
+}
+
+/// A frame is evaluated: (PyThreadState *, …).
+#[uprobe]
+pub fn eval_frame(ctx: ProbeContext) -> u32 {
+    lifecycle::frame_evaluated(ctx.arg(0).unwrap_or(0));
+    0
+}
+
+/// `struct bpf_iter__task`: {meta *, task *}.
+#[repr(C)]
+pub struct TaskIteration {
+    meta: u64,
+    task: u64,
+}
+
+/// Walks all tasks and does what `REQUESTS` asks for some.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn attend(ctx: *mut TaskIteration) -> i32 {
+    // SAFETY: the kernel passes a valid context.
+    let task = unsafe { (*ctx).task };
+    if task != 0 {
+        lifecycle::attend(task::Task(task));
+    }
+    0
+}
+
+/// Notes where each CPU keeps its part of a per-CPU map, from which user space computes the
+/// distances of all per-CPU memory. Works once, for the first task met.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn locate_cpus(ctx: *mut TaskIteration) -> i32 {
+    // SAFETY: the kernel passes a valid context.
+    if unsafe { (*ctx).task } == 0 {
+        return 0;
+    }
+    counter::locate_cpus(MAX_CPUS as u32);
+    0
+}
+
+/// The licence that the helpers ask for.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: nothing here can panic; the verifier would refuse the loop.
+    unsafe { core::hint::unreachable_unchecked() }
+}

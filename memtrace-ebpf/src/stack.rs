@@ -1,0 +1,257 @@
+//! The running thread's Python stack: walked, interned (frames travel once), named.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::bpf_get_current_comm;
+use aya_ebpf::helpers::generated::bpf_loop;
+use memtrace_common::event::{Code, Stack, Text, piece, tag};
+use memtrace_common::layout::{ABSENT, PyLayout, Slot};
+use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
+use memtrace_common::memory::ReadMemory;
+use memtrace_common::outcome::Outcome;
+use memtrace_common::settings::Space;
+use memtrace_common::walk::{self, Frame, mix};
+
+use crate::emit;
+use crate::maps::{BOUND, CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, scratch};
+use crate::memory::UserMemory;
+use crate::task::Task;
+
+/// Id of the running thread's stack. When it is new, its frames and the names of their code go
+/// to user space first.
+#[inline(always)]
+pub fn current(space: &mut Space, task: Task, tid: u32, by_target: bool) -> u64 {
+    let Some(scratch) = scratch() else { return 0 };
+    scratch.walk.hash = mix(u64::from(space.id), u64::from(space.code_epoch));
+    if by_target {
+        let bound = if space.layout.slot == Slot::Bound as u32 {
+            // SAFETY: a copy of one word of map memory.
+            unsafe { BOUND.get(tid) }.copied().unwrap_or(0)
+        } else {
+            0
+        };
+        scratch.busy = 1;
+        let (layout, pointer) = (&space.layout, task.thread_pointer());
+        if walk::begin(&UserMemory, layout, pointer, bound, &mut scratch.walk) {
+            repeat(walk::MAX_STEPS, step, space);
+            walk::finish(&mut scratch.walk);
+        }
+        scratch.busy = 0;
+    } else {
+        scratch.walk.depth = 0;
+        scratch.walk.outcome = Outcome::NotByTarget as u32;
+    }
+    if scratch.walk.depth == 0 {
+        hash_name(scratch);
+    }
+    let id = scratch.walk.hash | 1;
+    // SAFETY: only presence is asked.
+    if unsafe { STACKS_SENT.get(id) }.is_none() && send(space, scratch, id) {
+        let _ = STACKS_SENT.insert(id, 1, 0);
+    }
+    id
+}
+
+/// Takes one frame of the walk; 1 ends the loop.
+extern "C" fn step(_index: u32, space: *mut *mut Space) -> i64 {
+    // SAFETY: `repeat` passes a pointer to its space's.
+    let space = unsafe { &mut **space };
+    let Some(scratch) = scratch() else { return 1 };
+    i64::from(!walk::step(&UserMemory, &space.layout, &mut scratch.walk))
+}
+
+/// Without frames, the outcome and the thread's name tell stacks apart.
+#[inline(always)]
+fn hash_name(scratch: &mut Scratch) {
+    let comm = bpf_get_current_comm().unwrap_or_default();
+    let mut hash = mix(scratch.walk.hash, u64::from(scratch.walk.outcome));
+    let words: [u64; 2] =
+        // SAFETY: sixteen bytes either way.
+        unsafe { core::mem::transmute(comm) };
+    hash = mix(hash, words[0]);
+    hash = mix(hash, words[1]);
+    scratch.walk.hash = hash;
+}
+
+/// Calls `body` up to `times` times for the space. The helper takes nothing but a pointer to the
+/// stack along, so the body gets a pointer to the pointer.
+#[inline(always)]
+fn repeat(times: u32, body: extern "C" fn(u32, *mut *mut Space) -> i64, space: &mut Space) {
+    let mut carried = &raw mut *space;
+    // SAFETY: `body` has the type that the helper calls; what it carries outlives the loop.
+    unsafe { bpf_loop(times, body as *mut c_void, (&raw mut carried).cast(), 0) };
+}
+
+/// Sends the stack in `scratch`; `false` when anything of it did not fit.
+#[inline(always)]
+fn send(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
+    let mut depth = scratch.walk.depth;
+    if depth > MAX_FRAMES as u32 {
+        depth = MAX_FRAMES as u32;
+    }
+    scratch.outgoing.stack_sent = 1;
+    repeat(depth, send_code_of_frame, space);
+    scratch.stack = Stack {
+        header: emit::header(tag::STACK, space.id),
+        id,
+        depth,
+        outcome: scratch.walk.outcome,
+        comm: bpf_get_current_comm().unwrap_or_default(),
+    };
+    let length = size_of::<Stack>() + depth as usize * size_of::<Frame>();
+    // SAFETY: the walk's frames stand right behind the head, and `depth` is at most their number.
+    let sent = unsafe { emit::send_raw(space, (&raw const scratch.stack).cast(), length) };
+    sent && scratch.outgoing.stack_sent == 1
+}
+
+/// Sends the code object of frame `index` unless user space has it.
+extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
+    // SAFETY: `repeat` passes a pointer to its space's.
+    let space = unsafe { &mut **space };
+    let Some(scratch) = scratch() else { return 1 };
+    if index as usize >= MAX_FRAMES {
+        return 1;
+    }
+    // SAFETY: `index` is below MAX_FRAMES.
+    let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
+    let key = CodeKey { code, space: u64::from(space.id) };
+    // SAFETY: only presence is asked.
+    if unsafe { CODES_SENT.get(key) }.is_some() {
+        return 0;
+    }
+    scratch.busy = 1;
+    if send_code(space, scratch, code) {
+        let _ = CODES_SENT.insert(key, 1, 0);
+    } else {
+        scratch.outgoing.stack_sent = 0;
+    }
+    scratch.busy = 0;
+    0
+}
+
+#[inline(always)]
+fn int_field(object: u64, offset: u32) -> i32 {
+    let mut value = 0i32;
+    // SAFETY: four bytes into an i32.
+    let ok = unsafe {
+        UserMemory.read_raw(object + u64::from(offset), (&raw mut value).cast(), 4)
+    };
+    if ok { value } else { 0 }
+}
+
+#[inline(always)]
+fn send_code(space: &mut Space, scratch: &mut Scratch, code: u64) -> bool {
+    let layout: &PyLayout = &space.layout;
+    let first_traceable = if layout.code_first_traceable == ABSENT {
+        0
+    } else {
+        int_field(code, layout.code_first_traceable)
+    };
+    let record = Code {
+        header: emit::header(tag::CODE, space.id),
+        code,
+        first_line: int_field(code, layout.code_first_line),
+        first_traceable,
+    };
+    if !emit::send(space, &record) {
+        return false;
+    }
+    scratch.outgoing.code = code;
+    scratch.outgoing.sent = 1;
+    repeat(PIECES, send_piece, space);
+    scratch.outgoing.sent == 1
+}
+
+/// File name, name and line table.
+const PIECES: u32 = 3;
+
+/// Sends one of a code object's texts.
+extern "C" fn send_piece(piece: u32, space: *mut *mut Space) -> i64 {
+    // SAFETY: `repeat` passes a pointer to its space's.
+    let space = unsafe { &mut **space };
+    let Some(scratch) = scratch() else { return 1 };
+    let text = &mut scratch.outgoing;
+    let layout = &space.layout;
+    let chunks = if piece == u32::from(piece::TABLE) {
+        find_bytes(text, layout, layout.code_table);
+        LINE_TABLE_CHUNKS
+    } else {
+        let is_file = piece == u32::from(piece::FILE);
+        find_str(text, layout, if is_file { layout.code_file } else { layout.code_name });
+        NAME_CHUNKS
+    };
+    let limit = u64::from(chunks) * TEXT_CHUNK as u64;
+    if text.total > limit {
+        text.total = limit;
+    }
+    text.piece = piece as u8;
+    text.offset = 0;
+    repeat(chunks, send_chunk, space);
+    i64::from(text.sent == 0)
+}
+
+/// The str that the code object's field points to (`PyASCIIObject`,
+/// `Include/cpython/unicodeobject.h`; only compact strings occur as names).
+#[inline(always)]
+fn find_str(text: &mut Outgoing, layout: &PyLayout, field: u32) {
+    let object = UserMemory.read_u64(text.code + u64::from(field)).unwrap_or(0);
+    let length = UserMemory.read_u64(object + u64::from(layout.str_length)).unwrap_or(0);
+    let state = int_field(object, layout.str_state) as u32;
+    let width = (state >> 2) & 7;
+    let ascii = state & (1 << 6) != 0;
+    let data = if ascii { layout.str_ascii } else { layout.str_compact };
+    // A length that would overflow is cut to the limit with all others.
+    text.total = (length & u64::from(u32::MAX)) * u64::from(width);
+    text.width = width as u8;
+    text.address = object + u64::from(data);
+}
+
+/// The `bytes` that the code object's field points to.
+#[inline(always)]
+fn find_bytes(text: &mut Outgoing, layout: &PyLayout, field: u32) {
+    let object = UserMemory.read_u64(text.code + u64::from(field)).unwrap_or(0);
+    text.total = UserMemory.read_u64(object + u64::from(layout.bytes_length)).unwrap_or(0);
+    text.width = 0;
+    text.address = object + u64::from(layout.bytes_data);
+}
+
+/// Sends the next chunk of the text; 1 ends the loop. A text that can't be read (its page is not
+/// in memory) is sent without bytes: user space may find it in the file that the page comes from.
+extern "C" fn send_chunk(_index: u32, space: *mut *mut Space) -> i64 {
+    // SAFETY: `repeat` passes a pointer to its space's.
+    let space = unsafe { &mut **space };
+    let Some(scratch) = scratch() else { return 1 };
+    let (text, record) = (&mut scratch.outgoing, &mut scratch.text);
+    let offset = text.offset;
+    if offset >= text.total {
+        return 1;
+    }
+    let mut length = text.total - offset;
+    if length > TEXT_CHUNK as u64 {
+        length = TEXT_CHUNK as u64;
+    }
+    // SAFETY: `length` is at most the size of `bytes`.
+    let read = unsafe {
+        UserMemory.read_raw(text.address + offset, record.bytes.as_mut_ptr(), length as u32)
+    };
+    if !read {
+        length = 0;
+    }
+    record.head = Text {
+        header: emit::header(tag::TEXT, space.id),
+        code: text.code,
+        offset: offset as u32,
+        length: length as u32,
+        total: text.total as u32,
+        piece: text.piece,
+        width: text.width,
+        reserved: 0,
+    };
+    // SAFETY: head and bytes stand together, the length is at most theirs.
+    let sent = unsafe {
+        emit::send_raw(space, (&raw const *record).cast(), size_of::<Text>() + length as usize)
+    };
+    text.sent = u8::from(sent);
+    text.offset = offset + length;
+    i64::from(!read || !sent)
+}

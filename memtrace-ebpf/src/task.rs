@@ -1,0 +1,88 @@
+//! The task that runs: who it is, its thread pointer, its user registers.
+
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use memtrace_common::settings::regs;
+
+use crate::maps::field;
+use crate::memory::read_kernel;
+
+/// `PF_EXITING` (`include/linux/sched.h`).
+const PF_EXITING: u32 = 4;
+
+/// A `task_struct`, by address.
+#[derive(Clone, Copy)]
+pub struct Task(pub u64);
+
+impl Task {
+    /// The running one.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: a helper without arguments.
+        Self(unsafe { bpf_get_current_task_btf() } as u64)
+    }
+
+    /// Its address space (`mm_struct` address; 0 for kernel threads).
+    #[inline(always)]
+    pub fn mm(self) -> u64 {
+        read_kernel(self.0 + u64::from(field!(task_mm))).unwrap_or(0)
+    }
+
+    /// Its process id as the host sees it.
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        read_kernel(self.0 + u64::from(field!(task_tgid))).unwrap_or(0)
+    }
+
+    /// Its thread id as the host sees it.
+    #[inline(always)]
+    pub fn tid(self) -> u32 {
+        read_kernel(self.0 + u64::from(field!(task_pid))).unwrap_or(0)
+    }
+
+    /// Its thread pointer (`fsbase`), right for the running task.
+    #[inline(always)]
+    pub fn thread_pointer(self) -> u64 {
+        read_kernel(self.0 + u64::from(field!(task_fsbase))).unwrap_or(0)
+    }
+
+    /// Whether it is on its way out.
+    #[inline(always)]
+    pub fn exiting(self) -> bool {
+        read_kernel::<u32>(self.0 + u64::from(field!(task_flags))).unwrap_or(0) & PF_EXITING != 0
+    }
+
+    /// Whether it is the last thread of its process to end (valid in the exit program).
+    #[inline(always)]
+    pub fn last_of_process(self) -> bool {
+        let signal: u64 = read_kernel(self.0 + u64::from(field!(task_signal))).unwrap_or(0);
+        read_kernel::<i32>(signal + u64::from(field!(signal_live))).unwrap_or(1) == 0
+    }
+}
+
+/// Process and thread id of the running task.
+#[inline(always)]
+pub fn current_ids() -> (u32, u32) {
+    let both = bpf_get_current_pid_tgid();
+    ((both >> 32) as u32, both as u32)
+}
+
+/// The running task's system call, from its saved user registers.
+pub struct Call {
+    /// Its number; -1 in an exception.
+    pub number: i64,
+    /// `rdi`, `rsi`, `rdx`.
+    pub arguments: [u64; 3],
+}
+
+impl Call {
+    /// What the running task asked the kernel for.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        // SAFETY: the helper takes the task that the other helper returned.
+        let at = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+        let words: [u64; 4] = read_kernel(at + regs::DX as u64)?;
+        const { assert!(regs::ORIG_AX == regs::DX + 24) };
+        Some(Self { number: words[3] as i64, arguments: [words[2], words[1], words[0]] })
+    }
+}

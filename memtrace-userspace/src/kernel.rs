@@ -1,0 +1,15 @@
+//! The kernel side's facade: load → attach → ask → drain → let go. The only module that names
+//! aya; everything above it sees [`Event`]s and plain types.
+//!
+//! Every probe hangs on a link that dies with this process: a `kill -9` leaves nothing behind.
+
+pub mod btf;
+pub mod decode;
+pub mod offsets;
+mod object;
+mod probes;
+mod ring;
+
+pub use decode::{DecodeError, Event, decode};
+pub use probes::{KernelError, Options, Probes, ProcessProbe};
+pub use ring::Ring;

@@ -1,0 +1,33 @@
+//! The running kernel's structure offsets, as the kernel side wants them.
+
+use memtrace_common::settings::KernelLayout;
+
+use super::btf::{BtfError, KernelTypes};
+
+/// Reads the offsets from the kernel's BTF.
+///
+/// # Errors
+///
+/// [`BtfError`] when BTF is malformed or lacks a member.
+pub fn read(btf: &[u8], cpus: u32, wake_at_bytes: u32) -> Result<KernelLayout, BtfError> {
+    let types = KernelTypes::parse(btf)?;
+    let task = |path: &[&str]| types.offset("task_struct", path);
+    Ok(KernelLayout {
+        task_mm: task(&["mm"])?,
+        task_tgid: task(&["tgid"])?,
+        task_pid: task(&["pid"])?,
+        task_flags: task(&["flags"])?,
+        task_signal: task(&["signal"])?,
+        signal_live: types.offset("signal_struct", &["live"])?,
+        task_fsbase: task(&["thread", "fsbase"])?,
+        mm_rss_stat: types.offset("mm_struct", &["rss_stat"])?,
+        counter_size: types.size("percpu_counter")?,
+        counter_count: types.offset("percpu_counter", &["count"])?,
+        counter_percpu: types.offset("percpu_counter", &["counters"])?,
+        array_pptrs: types.offset("bpf_array", &["pptrs"])?,
+        area_length: types.offset("vm_unmapped_area_info", &["length"])?,
+        cpus,
+        wake_at_bytes,
+        reserved: 0,
+    })
+}

@@ -1,0 +1,387 @@
+//! Loading, attaching, asking, letting go.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::programs::{Iter, RawTracePoint, UProbe, links::FdLink, uprobe::UProbeScope};
+use aya::{Btf, Ebpf, EbpfLoader, Pod};
+use aya_log::EbpfLogger;
+use memtrace_common::layout::PyLayout;
+use memtrace_common::limits::{MAX_CPUS, WAKE_AT_BYTES};
+use memtrace_common::settings::{
+    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request,
+    Space,
+};
+
+use super::btf::BtfError;
+use super::object::OBJECT;
+use super::ring::Ring;
+use super::offsets;
+
+/// Where the kernel describes its own types.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The raw tracepoints that must attach, program and tracepoint by one name.
+const TRACEPOINTS: [&str; 7] = [
+    "sched_process_exit",
+    "sched_process_exec",
+    "sched_process_fork",
+    "page_fault_user",
+    "page_fault_kernel",
+    "vm_unmapped_area",
+    "rss_stat",
+];
+
+/// What can go wrong between memtrace and the kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// BTF can't be read.
+    #[error("{KERNEL_BTF} can't be read: {0}; memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF")]
+    NoBtf(std::io::Error),
+    /// BTF lacks something.
+    #[error("{0}; memtrace does not know this kernel")]
+    Btf(#[from] BtfError),
+    /// BTF that aya can't read.
+    #[error("the kernel's BTF: {0}")]
+    AyaBtf(#[from] aya::BtfError),
+    /// The object doesn't load.
+    #[error("the eBPF object does not load: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// A program doesn't load or attach.
+    #[error("eBPF program `{name}`: {source}")]
+    Program {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: aya::programs::ProgramError,
+    },
+    /// A map operation failed.
+    #[error("eBPF map `{name}`: {source}")]
+    Map {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: aya::maps::MapError,
+    },
+    /// The object and this program don't belong together.
+    #[error("the eBPF object has no `{0}`: rebuild it with `cargo xtask ebpf`")]
+    Absent(&'static str),
+    /// The iterator or the ring buffer failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// Doing what.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What the caller may choose.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Size of the ring buffer in bytes; a power of two, at least a page.
+    pub ring_bytes: u32,
+    /// Kernel-side diagnostics (aya-log).
+    pub verbose: bool,
+}
+
+/// A `T` that can cross into a map.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Crossing<T: Copy>(T);
+
+// SAFETY: the types of memtrace-common are `#[repr(C)]`, `Copy`, integers only, without padding.
+unsafe impl<T: Copy + 'static> Pod for Crossing<T> {}
+
+type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
+
+/// Uprobes in one process's interpreter; they go when this is dropped.
+pub struct ProcessProbe {
+    _link: FdLink,
+}
+
+/// The loaded kernel side.
+pub struct Probes {
+    ebpf: Ebpf,
+    spaces: Table<u64, Space>,
+    processes: Table<u32, Process>,
+    requests: Table<u32, Request>,
+    next_space: Array<MapData, u64>,
+    _logger: Option<EbpfLogger<&'static dyn log::Log>>,
+}
+
+fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> KernelError {
+    move |source| KernelError::Map { name, source }
+}
+
+fn program_error(name: &'static str) -> impl Fn(aya::programs::ProgramError) -> KernelError {
+    move |source| KernelError::Program { name, source }
+}
+
+fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> KernelError {
+    move |source| KernelError::Io { what, source }
+}
+
+impl Probes {
+    /// Loads the object and its programs. Nothing is attached yet.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`]: what failed and, where there is one, the mend.
+    pub fn load(options: &Options) -> Result<(Self, Ring), KernelError> {
+        let data = std::fs::read(KERNEL_BTF).map_err(KernelError::NoBtf)?;
+        let cpus = aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
+        // Wake when a quarter is full, so that small buffers are read in time too.
+        let wake_at = WAKE_AT_BYTES.min(u64::from(options.ring_bytes) / 4) as u32;
+        let layout = offsets::read(&data, cpus as u32, wake_at)?;
+        drop(data);
+        let btf = Btf::from_sys_fs()?;
+        let kernel: Crossing<KernelLayout> = Crossing(layout);
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("KERNEL", &kernel, true)
+            .map_max_entries("EVENTS", options.ring_bytes)
+            .load(OBJECT)?;
+        let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
+        load_programs(&mut ebpf, &btf)?;
+        let ring = RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
+        let mut this = Self {
+            spaces: table(&mut ebpf, "SPACES")?,
+            processes: table(&mut ebpf, "PROCESSES")?,
+            requests: table(&mut ebpf, "REQUESTS")?,
+            next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
+                .map_err(map_error("NEXT_SPACE"))?,
+            ebpf,
+            _logger: None,
+        };
+        let _ = logger;
+        this.next_space.set(0, 1, 0).map_err(map_error("NEXT_SPACE"))?;
+        this.locate_cpus(cpus)?;
+        Ok((this, Ring::new(ring).map_err(io_error("waiting for the ring buffer"))?))
+    }
+
+    /// Attaches the tracepoints. From now on targets are recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Program`] with the one that doesn't attach.
+    pub fn attach(&mut self) -> Result<(), KernelError> {
+        for name in TRACEPOINTS {
+            let program = raw_tracepoint(&mut self.ebpf, name)?;
+            program.attach(name).map_err(program_error(name))?;
+        }
+        Ok(())
+    }
+
+    /// Measures, once, how far each CPU's memory is from a per-CPU pointer: from the addresses of
+    /// a per-CPU map's parts and the map's own per-CPU pointer. The kernel's `__per_cpu_offset`
+    /// would say the same, but few kernels export it.
+    fn locate_cpus(&mut self, cpus: usize) -> Result<(), KernelError> {
+        self.iterate("locate_cpus")?;
+        let probe: Array<_, Crossing<[u64; MAX_CPUS + 1]>> =
+            Array::try_from(take_map(&mut self.ebpf, "CPU_PROBE")?).map_err(map_error("CPU_PROBE"))?;
+        let found = probe.get(&0, 0).map_err(map_error("CPU_PROBE"))?.0;
+        let pointer = found[MAX_CPUS];
+        let mut offsets = [0u64; MAX_CPUS];
+        for (offset, at) in offsets.iter_mut().zip(found).take(cpus) {
+            *offset = at.wrapping_sub(pointer);
+        }
+        let mut map: Array<_, Crossing<[u64; MAX_CPUS]>> =
+            Array::try_from(take_map(&mut self.ebpf, "CPU_OFFSETS")?)
+                .map_err(map_error("CPU_OFFSETS"))?;
+        map.set(0, Crossing(offsets), 0).map_err(map_error("CPU_OFFSETS"))
+    }
+
+    /// Runs a task iterator over all tasks.
+    fn iterate(&mut self, name: &'static str) -> Result<(), KernelError> {
+        let program: &mut Iter = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(KernelError::Absent(name))?
+            .try_into()
+            .map_err(program_error(name))?;
+        let id = program.attach().map_err(program_error(name))?;
+        let link = program.take_link(id).map_err(program_error(name))?;
+        let mut file = link.into_file().map_err(|error| KernelError::Io {
+            what: "opening the task iterator",
+            source: std::io::Error::other(error),
+        })?;
+        file.read_to_end(&mut Vec::new()).map_err(io_error("running the task iterator"))?;
+        Ok(())
+    }
+
+    /// Puts one request per process to the kernel side and tells which were done.
+    fn ask(&mut self, requests: &[(u32, Request)]) -> Result<Vec<bool>, KernelError> {
+        for (pid, request) in requests {
+            self.requests.insert(pid, Crossing(*request), 0).map_err(map_error("REQUESTS"))?;
+        }
+        self.iterate("attend")?;
+        let mut done = Vec::with_capacity(requests.len());
+        for (pid, _) in requests {
+            let answer = self.requests.get(pid, 0).map_err(map_error("REQUESTS"))?;
+            done.push(answer.0.done == 1);
+            self.requests.remove(pid).map_err(map_error("REQUESTS"))?;
+        }
+        Ok(done)
+    }
+
+    /// Begins to trace a process; returns its space with the counters of this moment, or `None`
+    /// when the process is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn begin(
+        &mut self,
+        pid: u32,
+        layout: &PyLayout,
+        follow: bool,
+    ) -> Result<Option<(u64, Space)>, KernelError> {
+        let id = self.next_space.get(&0, 0).map_err(map_error("NEXT_SPACE"))?;
+        self.next_space.set(0, id + 1, 0).map_err(map_error("NEXT_SPACE"))?;
+        let request = Request {
+            kind: REQUEST_ATTACH,
+            space: id as u32,
+            follow: u32::from(follow),
+            done: 0,
+            layout: *layout,
+        };
+        if self.ask(&[(pid, request)])? != [true] {
+            return Ok(None);
+        }
+        let process = self.processes.get(&pid, 0).map_err(map_error("PROCESSES"))?.0;
+        let space = self.spaces.get(&process.mm, 0).map_err(map_error("SPACES"))?.0;
+        Ok(Some((process.mm, space)))
+    }
+
+    /// Announces a process that memtrace itself is about to let `exec`: its space begins there.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Map`].
+    pub fn expect_exec(&mut self, pid: u32, follow: bool) -> Result<(), KernelError> {
+        let process = Process { mm: 0, space: 0, follow: u32::from(follow) };
+        self.processes.insert(pid, Crossing(process), 0).map_err(map_error("PROCESSES"))
+    }
+
+    /// Gives a recognised interpreter's layout to a space that is already traced. `false` when
+    /// the process is gone or is another one by now.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn configure(
+        &mut self,
+        pid: u32,
+        space: u32,
+        layout: &PyLayout,
+    ) -> Result<bool, KernelError> {
+        let request =
+            Request { kind: REQUEST_CONFIGURE, space, follow: 0, done: 0, layout: *layout };
+        Ok(self.ask(&[(pid, request)])? == [true])
+    }
+
+    /// Lets go of processes: their counters of this moment are final, and nothing more is
+    /// recorded of them.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn close(&mut self, pids: &[u32]) -> Result<(), KernelError> {
+        let request = Request {
+            kind: REQUEST_CLOSE,
+            space: 0,
+            follow: 0,
+            done: 0,
+            layout: PyLayout::NONE,
+        };
+        let requests: Vec<_> = pids.iter().map(|pid| (*pid, request)).collect();
+        self.ask(&requests).map(drop)
+    }
+
+    /// What the kernel side knows of the space at `mm`, if it is still space `id`.
+    #[must_use]
+    pub fn space(&self, mm: u64, id: u32) -> Option<Space> {
+        self.spaces.get(&mm, 0).ok().map(|space| space.0).filter(|space| space.id == id)
+    }
+
+    /// Forgets a space that has ended, to make room.
+    pub fn forget(&mut self, mm: u64, id: u32) {
+        if self.space(mm, id).is_some_and(|space| space.state == CLOSED) {
+            // Gone already is as good.
+            let _ = self.spaces.remove(&mm);
+        }
+    }
+
+    /// Attaches a uprobe to one process: program `name` at `offset` of the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Program`].
+    pub fn attach_to_process(
+        &mut self,
+        name: &'static str,
+        pid: u32,
+        path: &Path,
+        offset: u64,
+    ) -> Result<ProcessProbe, KernelError> {
+        let program: &mut UProbe = self
+            .ebpf
+            .program_mut(name)
+            .ok_or(KernelError::Absent(name))?
+            .try_into()
+            .map_err(program_error(name))?;
+        let scope = UProbeScope::OneProcess(pid.try_into().map_err(|_| KernelError::Absent(name))?);
+        let id = program.attach(offset, path, scope).map_err(program_error(name))?;
+        let link = program.take_link(id).map_err(program_error(name))?;
+        let link = link.try_into().map_err(|error: aya::programs::links::LinkError| {
+            KernelError::Io { what: "taking a uprobe's link", source: std::io::Error::other(error) }
+        })?;
+        Ok(ProcessProbe { _link: link })
+    }
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
+    ebpf.take_map(name).ok_or(KernelError::Absent(name))
+}
+
+fn table<K: Pod, V: Copy + 'static>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<Table<K, V>, KernelError> {
+    HashMap::try_from(take_map(ebpf, name)?).map_err(map_error(name))
+}
+
+fn raw_tracepoint<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut RawTracePoint, KernelError> {
+    ebpf.program_mut(name)
+        .ok_or(KernelError::Absent(name))?
+        .try_into()
+        .map_err(program_error(name))
+}
+
+fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
+    for name in TRACEPOINTS {
+        raw_tracepoint(ebpf, name)?.load().map_err(program_error(name))?;
+    }
+    for name in ["attend", "locate_cpus"] {
+        let program: &mut Iter = ebpf
+            .program_mut(name)
+            .ok_or(KernelError::Absent(name))?
+            .try_into()
+            .map_err(program_error(name))?;
+        program.load("task", btf).map_err(program_error(name))?;
+    }
+    for name in ["code_dealloc", "eval_frame"] {
+        let program: &mut UProbe = ebpf
+            .program_mut(name)
+            .ok_or(KernelError::Absent(name))?
+            .try_into()
+            .map_err(program_error(name))?;
+        program.load().map_err(program_error(name))?;
+    }
+    Ok(())
+}

@@ -1,1 +1,0 @@
-//! Finding Python from outside.

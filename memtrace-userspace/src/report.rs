@@ -1,1 +1,0 @@
-//! The printed forms of a profile: pure functions of it, one file each.
