@@ -50,8 +50,10 @@ pub mod context {
     pub const FAULT: u8 = 0;
     /// In a system call, without a fault (`MAP_POPULATE`, `mlock`, direct I/O): no address.
     pub const SYSCALL: u8 = 1;
-    /// By another process or a kernel thread.
+    /// By another process.
     pub const REMOTE: u8 = 2;
+    /// By a kernel thread (kswapd, khugepaged).
+    pub const KERNEL: u8 = 3;
 }
 
 /// RSS grew, or changed where no range is known for it.

@@ -275,8 +275,7 @@ pub fn step<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) -> bo
     let at = walk.next.wrapping_add(u64::from(layout.window_start));
     // SAFETY: `length` is at most FRAME_WINDOW, the window's size less one word.
     if !unsafe { memory.read_raw(at, walk.window.as_mut_ptr().cast(), length) } {
-        let outcome =
-            if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
+        let outcome = if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
         walk.outcome = outcome as u32;
         walk.next = 0;
         return false;

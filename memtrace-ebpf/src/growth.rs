@@ -64,6 +64,7 @@ fn record(space: &mut Space, mm: u64, member: u32) {
     let stack = stack::current(space, task, tid, by_target);
     let change = Change { tid, member: member as u8, pages: pages as i32, stack };
     let sent = match (by_target, &call) {
+        (false, _) if task.mm() == 0 => grown(space, &change, 0, context::KERNEL),
         (false, _) => grown(space, &change, 0, context::REMOTE),
         (true, Some(call)) => given_back(space, &change, call),
         (true, None) => match take_fault(tid) {
@@ -148,7 +149,8 @@ fn given_back(space: &mut Space, change: &Change, asked: &Call) -> bool {
             None => LastFault { address: 0, in_kernel: 0 },
         };
         let in_fault = asked.number == -1 || fault.in_kernel == 1;
-        if fault.address == 0 || !in_fault {
+        // Anonymous pages that go in a fault are reclaimed ones; a file's page is replaced.
+        if fault.address == 0 || !in_fault || change.member as usize == ANON {
             return grown(space, change, 0, context::SYSCALL);
         }
         (fault.address & !(PAGE - 1), PAGE, call::FAULT)

@@ -5,8 +5,8 @@
 
 pub mod btf;
 pub mod decode;
-pub mod offsets;
 mod object;
+pub mod offsets;
 mod probes;
 mod ring;
 

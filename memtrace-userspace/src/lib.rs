@@ -7,5 +7,6 @@
 //! clock and know neither aya nor clap nor tokio.
 
 pub mod kernel;
+pub mod ledger;
 pub mod profile;
 pub mod units;

@@ -57,8 +57,7 @@ impl<'a> KernelTypes<'a> {
         let header = word(4)? as usize;
         let (types, types_length) = (header + word(8)? as usize, word(12)? as usize);
         let strings = header + word(16)? as usize;
-        let mut this =
-            Self { data, strings, records: vec![u32::MAX], structures: HashMap::new() };
+        let mut this = Self { data, strings, records: vec![u32::MAX], structures: HashMap::new() };
         let mut at = types;
         while at < types + types_length {
             let (name, info) = (word(at)?, word(at + 4)?);
@@ -125,7 +124,9 @@ impl<'a> KernelTypes<'a> {
             if name == wanted {
                 return Ok(Some(Member { offset: bits / 8, type_id }));
             }
-            if name.is_empty() && let Some(inner) = self.member(type_id, wanted)? {
+            if name.is_empty()
+                && let Some(inner) = self.member(type_id, wanted)?
+            {
                 return Ok(Some(Member { offset: bits / 8 + inner.offset, ..inner }));
             }
         }

@@ -10,14 +10,13 @@ use aya_log::EbpfLogger;
 use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_AT_BYTES};
 use memtrace_common::settings::{
-    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request,
-    Space,
+    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request, Space,
 };
 
 use super::btf::BtfError;
 use super::object::OBJECT;
-use super::ring::Ring;
 use super::offsets;
+use super::ring::Ring;
 
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -37,7 +36,9 @@ const TRACEPOINTS: [&str; 7] = [
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// BTF can't be read.
-    #[error("{KERNEL_BTF} can't be read: {0}; memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF")]
+    #[error(
+        "{KERNEL_BTF} can't be read: {0}; memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF"
+    )]
     NoBtf(std::io::Error),
     /// BTF lacks something.
     #[error("{0}; memtrace does not know this kernel")]
@@ -131,7 +132,8 @@ impl Probes {
     /// [`KernelError`]: what failed and, where there is one, the mend.
     pub fn load(options: &Options) -> Result<(Self, Ring), KernelError> {
         let data = std::fs::read(KERNEL_BTF).map_err(KernelError::NoBtf)?;
-        let cpus = aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
+        let cpus =
+            aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
         // Wake when a quarter is full, so that small buffers are read in time too.
         let wake_at = WAKE_AT_BYTES.min(u64::from(options.ring_bytes) / 4) as u32;
         let layout = offsets::read(&data, cpus as u32, wake_at)?;
@@ -145,7 +147,8 @@ impl Probes {
             .load(OBJECT)?;
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
         load_programs(&mut ebpf, &btf)?;
-        let ring = RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
+        let ring =
+            RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
         let mut this = Self {
             spaces: table(&mut ebpf, "SPACES")?,
             processes: table(&mut ebpf, "PROCESSES")?,
@@ -180,7 +183,8 @@ impl Probes {
     fn locate_cpus(&mut self, cpus: usize) -> Result<(), KernelError> {
         self.iterate("locate_cpus")?;
         let probe: Array<_, Crossing<[u64; MAX_CPUS + 1]>> =
-            Array::try_from(take_map(&mut self.ebpf, "CPU_PROBE")?).map_err(map_error("CPU_PROBE"))?;
+            Array::try_from(take_map(&mut self.ebpf, "CPU_PROBE")?)
+                .map_err(map_error("CPU_PROBE"))?;
         let found = probe.get(&0, 0).map_err(map_error("CPU_PROBE"))?.0;
         let pointer = found[MAX_CPUS];
         let mut offsets = [0u64; MAX_CPUS];
@@ -289,13 +293,8 @@ impl Probes {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn close(&mut self, pids: &[u32]) -> Result<(), KernelError> {
-        let request = Request {
-            kind: REQUEST_CLOSE,
-            space: 0,
-            follow: 0,
-            done: 0,
-            layout: PyLayout::NONE,
-        };
+        let request =
+            Request { kind: REQUEST_CLOSE, space: 0, follow: 0, done: 0, layout: PyLayout::NONE };
         let requests: Vec<_> = pids.iter().map(|pid| (*pid, request)).collect();
         self.ask(&requests).map(drop)
     }
@@ -357,10 +356,7 @@ fn raw_tracepoint<'a>(
     ebpf: &'a mut Ebpf,
     name: &'static str,
 ) -> Result<&'a mut RawTracePoint, KernelError> {
-    ebpf.program_mut(name)
-        .ok_or(KernelError::Absent(name))?
-        .try_into()
-        .map_err(program_error(name))
+    ebpf.program_mut(name).ok_or(KernelError::Absent(name))?.try_into().map_err(program_error(name))
 }
 
 fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {

@@ -1,0 +1,184 @@
+//! The books on scripted events: each case says who must end up with what, and the law.
+
+use memtrace_common::event::{Growth, Header, Moved, Returned, call, context};
+use memtrace_common::settings::{ANON, FILE};
+
+use super::*;
+
+const HEADER: Header = Header { tag: 0, space: 1, time_ns: 0 };
+
+/// Books, and the counters that the kernel would show.
+struct Case {
+    books: SpaceLedger,
+    now: Pages,
+}
+
+impl Case {
+    fn new(anon: i64) -> Self {
+        let mut now = Pages::default();
+        now[ANON] = anon;
+        Self { books: SpaceLedger::new(now), now }
+    }
+
+    fn grow(&mut self, stack: u64, address: u64, pages: i32) {
+        self.change(stack, address, pages, ANON, context::FAULT);
+    }
+
+    fn change(&mut self, stack: u64, address: u64, pages: i32, member: usize, context: u8) {
+        self.now[member] += i64::from(pages);
+        let rss_pages = rss(&self.now) as u32;
+        self.books.growth(&Growth {
+            header: HEADER,
+            tid: 1,
+            pages,
+            address,
+            stack,
+            rss_pages,
+            member: member as u8,
+            context,
+            reserved: 0,
+        });
+        self.holds();
+    }
+
+    fn give_back(&mut self, call: u16, stack: u64, start: u64, length: u64, pages: i32) {
+        self.now[ANON] -= i64::from(pages);
+        self.books.returned(&Returned {
+            header: HEADER,
+            tid: 1,
+            pages: -pages,
+            start,
+            length,
+            stack,
+            rss_pages: rss(&self.now) as u32,
+            member: ANON as u8,
+            reserved: 0,
+            call,
+        });
+        self.holds();
+    }
+
+    fn holds(&self) {
+        assert_eq!(self.books.gap(self.now), Pages::default(), "the law");
+    }
+
+    fn account(&self, stack: u64) -> Account {
+        *self.books.accounts().iter().find(|account| account.key == stack).unwrap()
+    }
+
+    fn row(&self, reason: Reason) -> i64 {
+        self.books
+            .rows()
+            .filter(|(key, ..)| **key == RowKey::Plain(reason))
+            .map(|r| rss(&r.1))
+            .sum()
+    }
+}
+
+#[test]
+fn a_return_is_credited_to_who_grew_and_kept_beside_who_released() {
+    let mut case = Case::new(10);
+    for page in 0..8 {
+        case.grow(100, 0x10000 + page * PAGE, 1);
+    }
+    case.give_back(call::MUNMAP, 200, 0x10000, 4 * PAGE, 4);
+    case.books.settle_all();
+    case.holds();
+    assert_eq!(case.account(100).returned[ANON], 4);
+    assert_eq!((case.account(200).released, case.account(200).returned[ANON]), (4, 0));
+    assert_eq!(case.books.pages().extents().map(|e| e.pages()).sum::<i64>(), 4);
+}
+
+#[test]
+fn a_large_return_reported_in_pieces_is_one_return() {
+    let mut case = Case::new(0);
+    case.grow(100, 0x20_0000, 512);
+    case.grow(100, 0x40_0000, 512);
+    case.give_back(call::MUNMAP, 100, 0x20_0000, 0x40_0000, 512);
+    case.give_back(call::MUNMAP, 100, 0x20_0000, 0x40_0000, 512);
+    case.books.settle_all();
+    case.holds();
+    assert_eq!(case.account(100).returned[ANON], 1024);
+    assert_eq!(case.books.rows().count(), 0, "nothing left for any row");
+}
+
+#[test]
+fn what_was_there_before_attach_has_a_row_when_it_goes() {
+    let mut case = Case::new(100);
+    case.grow(100, 0x10000, 1);
+    case.give_back(call::MUNMAP, 100, 0x10000, 64 * PAGE, 31);
+    case.books.settle_all();
+    case.holds();
+    assert_eq!(case.account(100).returned[ANON], 1);
+    assert_eq!(case.row(Reason::BeforeAttachReturned), -30);
+}
+
+#[test]
+fn reclaimed_pages_are_not_counted_as_returned_twice() {
+    let mut case = Case::new(0);
+    for page in 0..10 {
+        case.grow(100, 0x10000 + page * PAGE, 1);
+    }
+    // kswapd takes four; later the program unmaps all ten, of which six are still there.
+    case.change(900, 0, -4, ANON, context::KERNEL);
+    case.give_back(call::MUNMAP, 100, 0x10000, 10 * PAGE, 6);
+    case.books.settle_all();
+    case.holds();
+    assert_eq!(case.account(100).returned[ANON], 10);
+    assert_eq!(case.row(Reason::Reclaimed), 4);
+}
+
+#[test]
+fn a_moved_buffer_stays_its_growers() {
+    let mut case = Case::new(0);
+    case.grow(100, 0x7f00_0000_0000, 1);
+    let moved = Moved {
+        header: HEADER,
+        from: 0x7f00_0000_0000,
+        length: PAGE,
+        to: 0x7e00_0000_0000,
+        new_length: 2 * PAGE,
+        area_length: 2 * PAGE,
+    };
+    case.books.moved(&moved);
+    case.give_back(call::MUNMAP, 200, 0x7e00_0000_0000, 2 * PAGE, 1);
+    case.books.settle_all();
+    case.holds();
+    assert_eq!(case.account(100).returned[ANON], 1);
+}
+
+#[test]
+fn the_heaps_break_takes_everything_above_it() {
+    let mut case = Case::new(0);
+    case.grow(100, 0x5555_0000_0000, 1);
+    case.grow(100, 0x5555_0000_5000, 1);
+    case.grow(100, 0x7f00_0000_0000, 1);
+    case.give_back(call::BRK, 100, 0x5555_0000_1000, 0, 1);
+    case.books.settle_all();
+    case.holds();
+    let left: Vec<_> = case.books.pages().extents().map(|extent| extent.start * PAGE).collect();
+    assert_eq!(left, [0x5555_0000_0000, 0x7f00_0000_0000]);
+}
+
+#[test]
+fn pages_at_untold_addresses_are_given_back_before_those_from_before_attach() {
+    let mut case = Case::new(50);
+    case.change(100, 0, 20, ANON, context::SYSCALL);
+    case.give_back(call::MUNMAP, 100, 0x10000, 20 * PAGE, 20);
+    case.books.settle_all();
+    case.holds();
+    assert_eq!(case.account(100).returned[ANON], 20);
+    assert_eq!(case.row(Reason::BeforeAttachReturned), 0);
+}
+
+#[test]
+fn a_file_fault_owns_as_many_pages_as_the_kernel_mapped() {
+    let mut case = Case::new(0);
+    case.change(100, 0x7f00_0000_5000, 11, FILE, context::FAULT);
+    case.change(200, 0x7f00_0000_f000, 5, FILE, context::FAULT);
+    let owned = |stack: u64| {
+        let index = case.books.accounts().iter().position(|a| a.key == stack).unwrap() as u32;
+        case.books.pages().extents().filter(|e| e.stack == index).map(|e| e.pages()).sum::<i64>()
+    };
+    assert_eq!((owned(100), owned(200)), (11, 5), "no page has two owners");
+}

@@ -1,0 +1,288 @@
+//! What the kernel side said of stacks and code objects: numbers to frames, frames to texts.
+//!
+//! Code objects die and their addresses come back; a stack keeps the code that its frames had
+//! when it came. Names are decoded here, lines are not: that is the summary's.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use memtrace_common::event::{Code, Stack, Text, piece};
+use memtrace_common::limits::{LINE_TABLE_CHUNKS, TEXT_CHUNK};
+use memtrace_common::outcome::Outcome;
+use memtrace_common::walk::Frame;
+
+use super::StackKey;
+use crate::python::text;
+
+/// A code object's texts, as far as they have come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct CodeTexts {
+    /// `co_firstlineno`
+    pub first_line: i32,
+    /// `_co_firsttraceable`, 0 where there is none.
+    pub first_traceable: i32,
+    /// `co_filename`
+    pub file: String,
+    /// `co_qualname` or `co_name`
+    pub name: String,
+    /// Line table, undecoded.
+    pub table: Vec<u8>,
+}
+
+/// A text that the kernel side could not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// Address of the code object.
+    pub code: u64,
+    /// [`piece`].
+    pub piece: u8,
+    /// Bytes per character, 0 for bytes.
+    pub width: u8,
+}
+
+/// One frame of a known stack.
+#[derive(Debug, Clone)]
+pub struct NamedFrame {
+    /// Its code.
+    pub code: Rc<CodeTexts>,
+    /// Bytes from the first instruction.
+    pub instr: i32,
+    /// `_PyInterpreterFrame.owner`; 1 is a generator's.
+    pub owner: u32,
+}
+
+/// A stack, leaf first.
+#[derive(Debug, Clone)]
+pub struct NamedStack {
+    /// How its walk ended.
+    pub outcome: Outcome,
+    /// The thread's name.
+    pub thread: String,
+    /// Its frames.
+    pub frames: Vec<NamedFrame>,
+}
+
+/// A code object whose texts may still be arriving.
+#[derive(Debug, Default)]
+struct Arriving {
+    texts: CodeTexts,
+    /// Undecoded file name and name, with their width.
+    raw: [(Vec<u8>, u8); 2],
+    /// The finished form, made when the first stack needs it.
+    done: Option<Rc<CodeTexts>>,
+}
+
+/// Stacks and code objects of one address space.
+#[derive(Debug, Default)]
+pub struct StackTable {
+    codes: HashMap<u64, Arriving>,
+    stacks: HashMap<StackKey, NamedStack>,
+}
+
+impl StackTable {
+    /// The stack with this key, if its frames have come.
+    #[must_use]
+    pub fn get(&self, key: StackKey) -> Option<&NamedStack> {
+        self.stacks.get(&key)
+    }
+
+    /// A code object begins to arrive. One that is known already comes again when the kernel side
+    /// has forgotten that it sent it, or when it was freed and another one is there now.
+    pub fn code(&mut self, event: &Code) {
+        let known = self.codes.entry(event.code).or_default();
+        let same = known.texts.first_line == event.first_line
+            && known.texts.first_traceable == event.first_traceable;
+        if known.done.is_none() || !same {
+            *known = Arriving::default();
+            known.texts.first_line = event.first_line;
+            known.texts.first_traceable = event.first_traceable;
+        }
+    }
+
+    /// Part of a text. Two CPUs may send the same code object at once; a part that begins a text
+    /// begins it anew, and one that doesn't continue it says nothing new. Returns the text if the
+    /// kernel side could not read it.
+    pub fn text(&mut self, event: &Text, bytes: &[u8]) -> Option<Missing> {
+        let code = self.codes.get_mut(&event.code)?;
+        if code.done.is_some() {
+            return None;
+        }
+        let target = match event.piece {
+            piece::TABLE => &mut code.texts.table,
+            piece::FILE | piece::NAME => {
+                let (target, width) = &mut code.raw[usize::from(event.piece)];
+                *width = event.width;
+                target
+            }
+            _ => return None,
+        };
+        if event.offset == 0 {
+            target.clear();
+        }
+        if target.len() == event.offset as usize {
+            target.extend_from_slice(bytes);
+        }
+        let unread = bytes.is_empty() && event.total > 0;
+        unread.then_some(Missing { code: event.code, piece: event.piece, width: event.width })
+    }
+
+    /// A text that the kernel side could not read, found by other means.
+    pub fn supply(&mut self, missing: Missing, bytes: &[u8]) {
+        let limit = LINE_TABLE_CHUNKS as usize * TEXT_CHUNK;
+        let event = Text {
+            header: memtrace_common::event::Header { tag: 0, space: 0, time_ns: 0 },
+            code: missing.code,
+            offset: 0,
+            length: 0,
+            total: 0,
+            piece: missing.piece,
+            width: missing.width,
+            reserved: 0,
+        };
+        self.text(&event, &bytes[..bytes.len().min(limit)]);
+    }
+
+    /// The code object at this address is gone; what comes there next is another one.
+    pub fn code_freed(&mut self, code: u64) {
+        self.codes.remove(&code);
+    }
+
+    /// A stack, once its code objects have come.
+    pub fn stack(&mut self, event: &Stack, frames: &[Frame]) {
+        let outcome = u8::try_from(event.outcome)
+            .ok()
+            .and_then(Outcome::from_number)
+            .unwrap_or(Outcome::Unreadable);
+        let end = event.comm.iter().position(|byte| *byte == 0).unwrap_or(event.comm.len());
+        let thread = String::from_utf8_lossy(&event.comm[..end]).into_owned();
+        let frames = frames
+            .iter()
+            .map(|frame| NamedFrame {
+                code: self.finished(frame.code),
+                instr: frame.instr,
+                owner: frame.owner,
+            })
+            .collect();
+        self.stacks.insert(event.id, NamedStack { outcome, thread, frames });
+    }
+
+    fn finished(&mut self, code: u64) -> Rc<CodeTexts> {
+        let known = self.codes.entry(code).or_default();
+        let Arriving { texts, raw: [file, name], done } = known;
+        let finished = done.get_or_insert_with(|| {
+            let mut texts = std::mem::take(texts);
+            let decode = |(bytes, width): &(Vec<u8>, u8)| text::decode(bytes, *width);
+            texts.file = if file.0.is_empty() { "<unreadable>".into() } else { decode(file) };
+            texts.name = if name.0.is_empty() { "<unreadable>".into() } else { decode(name) };
+            texts.table.shrink_to_fit();
+            Rc::new(texts)
+        });
+        known.raw = Default::default();
+        known.texts.first_line = known.done.as_ref().map_or(0, |done| done.first_line);
+        known.texts.first_traceable = known.done.as_ref().map_or(0, |done| done.first_traceable);
+        known.done.clone().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memtrace_common::event::Header;
+
+    use super::*;
+
+    const HEADER: Header = Header { tag: 0, space: 1, time_ns: 0 };
+
+    fn send(table: &mut StackTable, address: u64, file: &str, first_line: i32) {
+        table.code(&Code { header: HEADER, code: address, first_line, first_traceable: 0 });
+        for (piece, text) in [(piece::FILE, file), (piece::NAME, "f")] {
+            let bytes = text.as_bytes();
+            for (index, chunk) in bytes.chunks(4).enumerate() {
+                let (length, total) = (chunk.len() as u32, bytes.len() as u32);
+                let offset = 4 * index as u32;
+                let text = Text {
+                    header: HEADER,
+                    code: address,
+                    offset,
+                    length,
+                    total,
+                    piece,
+                    width: 1,
+                    reserved: 0,
+                };
+                assert_eq!(table.text(&text, chunk), None);
+            }
+        }
+    }
+
+    fn stack(table: &mut StackTable, id: u64, address: u64) -> String {
+        let head = Stack {
+            header: HEADER,
+            id,
+            depth: 1,
+            outcome: 0,
+            comm: *b"python\0\0\0\0\0\0\0\0\0\0",
+        };
+        table.stack(&head, &[Frame { code: address, instr: 0, owner: 0 }]);
+        table.get(id).unwrap().frames[0].code.file.clone()
+    }
+
+    #[test]
+    fn texts_come_in_parts() {
+        let mut table = StackTable::default();
+        send(&mut table, 0x1000, "/srv/application.py", 3);
+        assert_eq!(stack(&mut table, 1, 0x1000), "/srv/application.py");
+        assert_eq!(table.get(1).unwrap().thread, "python");
+    }
+
+    #[test]
+    fn a_recycled_address_does_not_bring_the_old_name_back_nor_change_old_stacks() {
+        let mut table = StackTable::default();
+        send(&mut table, 0x1000, "old.py", 1);
+        assert_eq!(stack(&mut table, 1, 0x1000), "old.py");
+        table.code_freed(0x1000);
+        send(&mut table, 0x1000, "new.py", 1);
+        assert_eq!(stack(&mut table, 2, 0x1000), "new.py");
+        assert_eq!(table.get(1).unwrap().frames[0].code.file, "old.py");
+    }
+
+    #[test]
+    fn a_code_object_sent_twice_at_once_has_one_text() {
+        let mut table = StackTable::default();
+        let part = |offset, length, total| Text {
+            header: HEADER,
+            code: 1,
+            offset,
+            length,
+            total,
+            piece: piece::FILE,
+            width: 1,
+            reserved: 0,
+        };
+        table.code(&Code { header: HEADER, code: 1, first_line: 1, first_traceable: 0 });
+        table.text(&part(0, 3, 6), b"abc");
+        table.code(&Code { header: HEADER, code: 1, first_line: 1, first_traceable: 0 });
+        table.text(&part(0, 3, 6), b"abc");
+        table.text(&part(3, 3, 6), b"def");
+        table.text(&part(3, 3, 6), b"def");
+        assert_eq!(stack(&mut table, 1, 1), "abcdef");
+    }
+
+    #[test]
+    fn an_unread_text_can_be_supplied() {
+        let mut table = StackTable::default();
+        table.code(&Code { header: HEADER, code: 1, first_line: 1, first_traceable: 0 });
+        let unread = Text {
+            header: HEADER,
+            code: 1,
+            offset: 0,
+            length: 0,
+            total: 9,
+            piece: piece::FILE,
+            width: 1,
+            reserved: 0,
+        };
+        let missing = table.text(&unread, b"").unwrap();
+        table.supply(missing, b"frozen.py");
+        assert_eq!(stack(&mut table, 1, 1), "frozen.py");
+    }
+}
