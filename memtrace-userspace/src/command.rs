@@ -1,0 +1,3 @@
+//! The commands: each takes what was meant, does it, and writes its result.
+
+pub mod ps;

@@ -1,0 +1,34 @@
+//! Finding Python from outside: which interpreter a process runs, where it keeps its things, and
+//! what its code objects, strings and line tables say.
+//!
+//! Everything reads only; a target is neither stopped nor written to, and no page of it is
+//! brought in by being looked at. It knows neither aya nor the ledger: [`discover`] turns a pid
+//! into an [`Interpreter`], whose [`PyLayout`](memtrace_common::layout::PyLayout) is what the
+//! kernel side works from. Facts about CPython: `docs/cpython.md`.
+
+pub mod code_object;
+pub mod debug_offsets;
+mod discover;
+pub mod image;
+pub mod interpreter;
+pub mod layouts;
+pub mod line_table;
+mod locate;
+pub mod maps;
+pub mod memory;
+pub mod offsets;
+pub mod processes;
+pub mod refusal;
+pub mod runtime;
+mod settle;
+pub mod slot;
+pub mod text;
+pub mod version;
+
+pub use discover::{Discovery, discover};
+pub use image::{Image, Images};
+pub use interpreter::{Build, Interpreter, ProbePoint};
+pub use line_table::{LineRange, LineTable, LineTableKind};
+pub use memory::TargetMemory;
+pub use refusal::{DiscoverError, Refusal};
+pub use version::Version;

@@ -1,0 +1,335 @@
+//! Facts of an ELF *file*: which of CPython's symbols it defines, and where its segments go.
+//!
+//! Per file and not per process: a machine runs hundreds of processes from a few files, so
+//! [`Images`] keeps them. Only headers, symbol tables and their strings are read; debug sections,
+//! which are most of a developer's libpython, are not. Addresses here are the file's own
+//! (`st_value`); a process adds its bias.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::{Endianness, ReadCache, ReadRef, StringTable};
+
+/// Symbols that discovery asks about.
+const WANTED: [&str; 10] = [
+    "_PyRuntime",
+    "Py_Version",
+    "PyCode_Type",
+    "PyUnicode_Type",
+    "_PyEval_EvalFrameDefault",
+    "PyGILState_GetThisThreadState",
+    "PyInterpreterState_Head",
+    "Py_GetVersion",
+    // PyPy: `pypy/goal/targetpypystandalone.py`; cpyext renames CPython's API to PyPy….
+    "pypy_main_startup",
+    "PyPyUnicode_Type",
+];
+
+/// Bytes of one symbol or string table that are read. Chromium's are some 100 MiB.
+const TABLE_LIMIT: u64 = 256 << 20;
+
+/// A loadable segment (`PT_LOAD`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// `p_offset`
+    pub offset: u64,
+    /// `p_filesz`
+    pub file_size: u64,
+    /// `p_vaddr`
+    pub address: u64,
+    /// `p_flags & PF_X`
+    pub executable: bool,
+    /// `p_flags & PF_W`
+    pub writable: bool,
+}
+
+/// What is known of one ELF file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `e_machine`, `EM_X86_64` for what can be traced here.
+    pub machine: u16,
+    /// Whether addresses are 64 bits wide.
+    pub is_64: bool,
+    /// `ET_EXEC`: loaded at its own addresses.
+    pub fixed: bool,
+    /// Without `.symtab`.
+    pub stripped: bool,
+    /// Has a program interpreter or fixed addresses: a program, not a library.
+    pub program: bool,
+    segments: Vec<Segment>,
+    symbols: HashMap<&'static str, u64>,
+}
+
+impl Image {
+    /// `st_value` of a symbol that the file defines.
+    #[must_use]
+    pub fn symbol(&self, name: &str) -> Option<u64> {
+        self.symbols.get(name).copied()
+    }
+
+    /// Whether this is a CPython, of whatever version (`PyInterpreterState_Head` is exported by
+    /// 2.7 and all of 3.x).
+    #[must_use]
+    pub fn is_cpython(&self) -> bool {
+        self.symbol("_PyRuntime").is_some() || self.symbol("PyInterpreterState_Head").is_some()
+    }
+
+    /// Whether this is a PyPy.
+    #[must_use]
+    pub fn is_pypy(&self) -> bool {
+        self.symbol("pypy_main_startup").is_some() || self.symbol("PyPyUnicode_Type").is_some()
+    }
+
+    /// The loadable segments.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// What a process must add to this file's addresses, when its bytes from `offset` of an
+    /// executable segment are mapped executable at `start`. `None` if no executable segment has
+    /// that offset.
+    #[must_use]
+    pub fn bias(&self, start: u64, offset: u64) -> Option<u64> {
+        if self.fixed {
+            return Some(0);
+        }
+        let page = |value: u64| value & !0xfff;
+        let segment = self.segments.iter().find(|segment| {
+            let end = segment.offset.saturating_add(segment.file_size);
+            segment.executable && (page(segment.offset)..end).contains(&offset)
+        })?;
+        // Wrapping: a library may be linked at any address.
+        let address = segment.address.wrapping_sub(segment.offset).wrapping_add(offset);
+        Some(start.wrapping_sub(address))
+    }
+
+    /// The file's byte that is executed at this address of the file: what a uprobe is given.
+    /// `None` if it isn't in an executable segment.
+    #[must_use]
+    pub fn code_offset(&self, address: u64) -> Option<u64> {
+        let segment = self.segments.iter().find(|segment| {
+            segment.executable
+                && address.checked_sub(segment.address).is_some_and(|into| into < segment.file_size)
+        })?;
+        Some(address - segment.address + segment.offset)
+    }
+
+    /// Reads what is wanted of an ELF file; `None` if it is none.
+    fn read(file: &File) -> Option<Self> {
+        let mut ident = [0; 16];
+        file.read_exact_at(&mut ident, 0).ok()?;
+        if !ident.starts_with(&elf::ELFMAG) {
+            return None;
+        }
+        let data = ReadCache::new(file);
+        match ident[4] {
+            elf::ELFCLASS64 => Self::parse::<FileHeader64<Endianness>, _>(&data),
+            elf::ELFCLASS32 => Self::parse::<FileHeader32<Endianness>, _>(&data),
+            _ => None,
+        }
+    }
+
+    fn parse<'data, Elf, R>(data: R) -> Option<Self>
+    where
+        Elf: FileHeader<Endian = Endianness>,
+        R: ReadRef<'data>,
+    {
+        let header = Elf::parse(data).ok()?;
+        let endian = header.endian().ok()?;
+        let mut program = header.e_type(endian) == elf::ET_EXEC;
+        let mut segments = Vec::new();
+        for segment in header.program_headers(endian, data).ok()? {
+            program |= segment.p_type(endian) == elf::PT_INTERP;
+            if segment.p_type(endian) == elf::PT_LOAD {
+                segments.push(Segment {
+                    offset: segment.p_offset(endian).into(),
+                    file_size: segment.p_filesz(endian).into(),
+                    address: segment.p_vaddr(endian).into(),
+                    executable: segment.p_flags(endian) & elf::PF_X != 0,
+                    writable: segment.p_flags(endian) & elf::PF_W != 0,
+                });
+            }
+        }
+        let mut image = Self {
+            machine: header.e_machine(endian),
+            is_64: header.is_type_64(),
+            fixed: header.e_type(endian) == elf::ET_EXEC,
+            stripped: true,
+            program,
+            segments,
+            symbols: HashMap::new(),
+        };
+        let sections = header.section_headers(endian, data).ok()?;
+        let table = |kind| sections.iter().find(|section| section.sh_type(endian) == kind);
+        image.stripped = table(elf::SHT_SYMTAB).is_none();
+        if let Some(section) = table(elf::SHT_DYNSYM) {
+            image.add_symbols::<Elf, R>(data, endian, sections, section);
+        }
+        // An embedding program need not export what it links in. A library that doesn't would
+        // leave extension modules without an interpreter, so there is nothing to look for.
+        if image.program && !image.is_cpython() {
+            if let Some(section) = table(elf::SHT_SYMTAB) {
+                image.add_symbols::<Elf, R>(data, endian, sections, section);
+            }
+        }
+        Some(image)
+    }
+
+    fn add_symbols<'data, Elf, R>(
+        &mut self,
+        data: R,
+        endian: Endianness,
+        sections: &'data [Elf::SectionHeader],
+        section: &Elf::SectionHeader,
+    ) -> Option<()>
+    where
+        Elf: FileHeader<Endian = Endianness>,
+        R: ReadRef<'data>,
+    {
+        let bounded = |section: &Elf::SectionHeader| section.sh_size(endian).into() <= TABLE_LIMIT;
+        let strings = sections.get(section.sh_link(endian) as usize)?;
+        if !bounded(section) || !bounded(strings) {
+            return None;
+        }
+        let symbols: &[Elf::Sym] = section.data_as_array(endian, data).ok()?;
+        let text: &[u8] = strings.data(endian, data).ok()?;
+        let strings = StringTable::new(text, 0, text.len() as u64);
+        for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined(endian)) {
+            // Cheap test first: all wanted names begin with one of two letters.
+            let at = symbol.st_name(endian) as usize;
+            if !matches!(text.get(at), Some(b'_' | b'P' | b'p')) {
+                continue;
+            }
+            let Ok(name) = strings.get(symbol.st_name(endian)) else { continue };
+            if let Some(wanted) = WANTED.iter().find(|wanted| wanted.as_bytes() == name) {
+                self.symbols.entry(wanted).or_insert(symbol.st_value(endian).into());
+            }
+        }
+        Some(())
+    }
+}
+
+/// What tells a file from every other and from its own earlier content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FileKey {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// The ELF files that have been looked at. Owned by whoever discovers more than one process.
+#[derive(Debug, Default)]
+pub struct Images {
+    files: HashMap<FileKey, Option<Arc<Image>>>,
+}
+
+/// Files remembered; then all are forgotten. A machine has some thousands in use.
+const FILES_LIMIT: usize = 16_384;
+
+impl Images {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The facts of an open file, read the first time it is met; `None` if it is not an ELF file
+    /// that makes sense.
+    ///
+    /// # Errors
+    ///
+    /// When the file's metadata can't be read.
+    pub fn get(&mut self, file: &File) -> io::Result<Option<Arc<Image>>> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        let key = FileKey {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        };
+        if self.files.len() >= FILES_LIMIT {
+            self.files.clear();
+        }
+        let image = self.files.entry(key).or_insert_with(|| Image::read(file).map(Arc::new));
+        Ok(image.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn image(segments: &[Segment], fixed: bool) -> Image {
+        Image {
+            machine: elf::EM_X86_64,
+            is_64: true,
+            fixed,
+            stripped: true,
+            program: false,
+            segments: segments.to_vec(),
+            symbols: HashMap::new(),
+        }
+    }
+
+    const DATA: Segment = Segment {
+        offset: 0,
+        file_size: 0x1000,
+        address: 0x40_0000,
+        executable: false,
+        writable: false,
+    };
+    const CODE: Segment = Segment {
+        offset: 0x1f123,
+        file_size: 0x2000,
+        address: 0x41_f123,
+        executable: true,
+        writable: false,
+    };
+
+    /// Debian's python3.11: addresses and file offsets differ by 0x400000.
+    #[test]
+    fn a_uprobe_is_given_the_offset_in_the_file() {
+        let image = image(&[DATA, CODE], true);
+        assert_eq!(image.code_offset(0x41_f200), Some(0x1f200));
+        assert_eq!(image.code_offset(0x40_0010), None);
+        assert_eq!(image.code_offset(0x42_1123), None);
+    }
+
+    #[test]
+    fn the_bias_follows_from_an_executable_mapping() {
+        let library = image(&[DATA, CODE], false);
+        assert_eq!(library.bias(0x7f00_0001_f000, 0x1f000), Some(0x7f00_0001_f000 - 0x41_f000));
+        assert_eq!(library.bias(0x7f00_0000_0000, 0x0), None);
+        assert_eq!(image(&[CODE], true).bias(0x1234_5000, 0x1f000), Some(0));
+    }
+
+    #[test]
+    fn a_file_is_read_once_and_again_when_it_has_changed() {
+        let own = File::open("/proc/self/exe").unwrap();
+        let mut images = Images::new();
+        let first = images.get(&own).unwrap().unwrap();
+        assert!(Arc::ptr_eq(&first, &images.get(&own).unwrap().unwrap()));
+        assert!(first.program && !first.is_cpython() && !first.is_pypy());
+        let mut other = tempfile::tempfile().unwrap();
+        other.write_all(b"\x7fELF\x02\x01\x01 and then nothing of use").unwrap();
+        assert!(images.get(&other).unwrap().is_none());
+        std::io::copy(&mut File::open("/proc/self/exe").unwrap(), {
+            other.set_len(0).unwrap();
+            std::io::Seek::rewind(&mut other).unwrap();
+            &mut other
+        })
+        .unwrap();
+        assert!(images.get(&other).unwrap().is_some());
+    }
+}

@@ -1,0 +1,168 @@
+//! Discovery's last step: has the runtime started, where is the thread state, do frames look like
+//! frames?
+//!
+//! The target runs on while this looks, so each question may be asked a few times; none waits
+//! for the target to do something.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use memtrace_common::layout::{PyLayout, Slot};
+use memtrace_common::memory::ReadMemory;
+use memtrace_common::walk::{Walk, walk};
+
+use super::layouts::TstateSlot;
+use super::memory::TargetMemory;
+use super::offsets::Offsets;
+use super::runtime::{ThreadList, TssKey};
+use super::slot::{self, Hint, Place};
+
+/// How often a question is asked before its answer counts. Thread states are without a thread
+/// for some microseconds while a thread begins or ends.
+const ATTEMPTS: usize = 6;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Threads whose frames are looked at for the self-check.
+const THREADS_CHECKED: usize = 64;
+
+/// The layout with its slot, and how sure it is.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// Complete.
+    pub(super) layout: PyLayout,
+    /// There are thread states.
+    pub(super) started: bool,
+    /// The slot was seen to be right for every live thread.
+    pub(super) slot_confirmed: bool,
+}
+
+/// Finds the slot and checks frames.
+///
+/// `reader_code` is the beginning of `PyGILState_GetThisThreadState`.
+///
+/// # Errors
+///
+/// A self-check that failed, in words.
+pub(super) fn settle(
+    memory: &TargetMemory,
+    offsets: &Offsets,
+    runtime: u64,
+    kind: TstateSlot,
+    reader_code: &[u8],
+    mut layout: PyLayout,
+    notes: &mut Vec<String>,
+) -> Result<Settled, String> {
+    let key_address =
+        offsets.runtime.auto_tss_key.map(|offset| runtime.wrapping_add(offset.into()));
+    let variable = slot::static_variable(reader_code);
+    let mut list = ThreadList::default();
+    let mut found = None;
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            sleep(PAUSE);
+        }
+        list = ThreadList::read(memory, offsets, runtime);
+        if list.interpreters.is_empty() {
+            break;
+        }
+        let hint = match (kind, key_address, variable) {
+            (TstateSlot::ThreadLocal, _, Some(offset)) => Hint::Variable(offset),
+            (TstateSlot::ThreadLocal, _, None) => Hint::AnyVariable,
+            (TstateSlot::PthreadKey, None, _) => Hint::AnyKey,
+            (TstateSlot::PthreadKey, Some(address), _) => match TssKey::read(memory, address) {
+                TssKey::Made(key) => Hint::Key(key),
+                TssKey::Absent => continue,
+                TssKey::Nonsense => return Err("autoTSSkey holds no key".to_owned()),
+            },
+        };
+        found = slot::find(memory, &list.threads, hint);
+        if found.is_some() {
+            break;
+        }
+    }
+    if list.threads.is_empty() && list.strangers > 0 {
+        return Err("thread states do not belong to the interpreter that lists them".to_owned());
+    }
+    let started = found.is_some()
+        || (!list.threads.is_empty()
+            && key_address.is_none_or(|at| TssKey::read(memory, at) != TssKey::Absent));
+    match (found, variable) {
+        (Some(place), _) => place.put(&mut layout),
+        (None, Some(offset)) if kind == TstateSlot::ThreadLocal => {
+            Place::Static(offset).put(&mut layout);
+        }
+        _ => put_key_address(memory, key_address, &mut layout, notes),
+    }
+    if offsets.runtime.tstate_current.is_some() && list.interpreters.len() > 1 {
+        let offset = offsets.runtime.tstate_current.unwrap_or(0);
+        layout.current_tstate_address = runtime.wrapping_add(offset.into());
+    }
+    if started {
+        check_frames(memory, offsets, runtime, &layout)?;
+        if found.is_none() {
+            notes.push(
+                "no place holds the thread state of every thread; the one that is used was not \
+                 confirmed"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(Settled { layout, started, slot_confirmed: found.is_some() })
+}
+
+/// The kernel side reads the key for itself at each event; it knows glibc's layout only.
+fn put_key_address(
+    memory: &TargetMemory,
+    key_address: Option<u64>,
+    layout: &mut PyLayout,
+    notes: &mut Vec<String>,
+) {
+    let musl = memory.mappings().iter().any(|it| it.file_name().starts_with("ld-musl"));
+    match key_address {
+        Some(address) if !musl => {
+            layout.slot = Slot::KeyAt as u32;
+            layout.key_address = address;
+        }
+        _ => notes.push(
+            "where threads keep their thread state is not known until the interpreter has started"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Whether the running frame of some thread is of a code object. Threads run on meanwhile, so one
+/// good frame is an answer and a bad one is asked again.
+fn check_frames(
+    memory: &TargetMemory,
+    offsets: &Offsets,
+    runtime: u64,
+    layout: &PyLayout,
+) -> Result<(), String> {
+    let by_state = PyLayout { slot: Slot::Bound as u32, current_tstate_address: 0, ..*layout };
+    if layout.code_type_address == 0 {
+        return Ok(());
+    }
+    let mut bad = None;
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            sleep(PAUSE);
+        }
+        for thread in
+            ThreadList::read(memory, offsets, runtime).threads.iter().take(THREADS_CHECKED)
+        {
+            let mut work = Walk::new();
+            walk(memory, &by_state, 0, thread.address, &mut work);
+            let Some(frame) = work.frames().first() else { continue };
+            let of_type = memory.read_u64(frame.code.wrapping_add(layout.object_type.into()));
+            if of_type == Some(layout.code_type_address) {
+                return Ok(());
+            }
+            bad = Some(frame.code);
+        }
+        if bad.is_none() {
+            // No thread runs Python now: nothing to check, and nothing wrong.
+            return Ok(());
+        }
+    }
+    bad.map_or(Ok(()), |code| Err(format!("a frame's code, at {code:#x}, is no code object")))
+}

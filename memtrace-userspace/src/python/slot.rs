@@ -1,0 +1,256 @@
+//! Slot discovery: where each thread keeps its `PyThreadState*`, as seen from its thread pointer.
+//!
+//! The answer is found, not assumed: a place counts when it holds a listed thread state of
+//! *every* listed thread, and it must be the place of `autoTSSkey` where that key is known.
+//! Facts, libc by libc: `docs/cpython.md`, section 2.
+
+use std::collections::BTreeMap;
+
+use memtrace_common::layout::{PyLayout, Slot};
+use memtrace_common::memory::ReadMemory;
+
+use super::runtime::ThreadState;
+
+/// glibc's `struct pthread` (2.36, 2.43): `specific_1stblock`, 32 entries {sequence, value}.
+const GLIBC_FIRST: i64 = 0x310;
+/// Its `specific`: 32 pointers to blocks of 32 entries; the first is the first block.
+const GLIBC_SECOND: i64 = 0x510;
+const GLIBC_BLOCK: u32 = 32;
+const GLIBC_KEYS: u32 = 1024;
+/// musl's `struct pthread` (1.2.3): `tsd`, a pointer to 128 pointers.
+const MUSL_TSD: i64 = 0x80;
+const MUSL_KEYS: u32 = 128;
+/// Bytes below the thread pointer that are searched for a thread-local variable.
+const TLS_REACH: u64 = 0x1000;
+
+/// A place for a thread's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// glibc's value of a pthread key.
+    Glibc(u32),
+    /// musl's.
+    Musl(u32),
+    /// A thread-local variable so many bytes from the thread pointer (negative).
+    Static(i64),
+}
+
+/// What is known beforehand of the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// It is this pthread key.
+    Key(u32),
+    /// It is a pthread key.
+    AnyKey,
+    /// It is this thread-local variable (its offset was decoded from the code that reads it).
+    Variable(i64),
+    /// It is a thread-local variable.
+    AnyVariable,
+}
+
+impl Place {
+    /// As the walk wants it: form, first and second offset.
+    #[must_use]
+    pub fn form(self) -> (Slot, i64, i64) {
+        match self {
+            Self::Glibc(key) if key < GLIBC_BLOCK => {
+                (Slot::Direct, GLIBC_FIRST + 16 * i64::from(key) + 8, 0)
+            }
+            Self::Glibc(key) => (
+                Slot::TwoLevel,
+                GLIBC_SECOND + 8 * i64::from(key / GLIBC_BLOCK),
+                16 * i64::from(key % GLIBC_BLOCK) + 8,
+            ),
+            Self::Musl(key) => (Slot::TwoLevel, MUSL_TSD, 8 * i64::from(key)),
+            Self::Static(offset) => (Slot::Direct, offset, 0),
+        }
+    }
+
+    /// Puts it into a layout.
+    pub fn put(self, layout: &mut PyLayout) {
+        let (slot, first, second) = self.form();
+        (layout.slot, layout.slot_first, layout.slot_second) = (slot as u32, first, second);
+    }
+
+    /// What the place holds for the thread with this thread pointer.
+    fn value(self, memory: &impl ReadMemory, thread_pointer: u64) -> Option<u64> {
+        let (slot, first, second) = self.form();
+        let at = thread_pointer.wrapping_add_signed(first);
+        match slot {
+            Slot::TwoLevel => {
+                let table = memory.read_u64(at).filter(|&table| table != 0)?;
+                memory.read_u64(table.wrapping_add_signed(second))
+            }
+            _ => memory.read_u64(at),
+        }
+    }
+}
+
+/// Thread states by thread. More than one of a thread: sub-interpreters, and up to 3.11 a new
+/// thread's that still carries its creator's id.
+type ByThread = BTreeMap<u64, Vec<u64>>;
+
+/// Threads that exist: glibc and musl both begin the thread's structure with a pointer to
+/// itself. A thread state without thread (not begun, just ended) says nothing about places.
+fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> ByThread {
+    let mut by_thread = ByThread::new();
+    for thread in threads {
+        if thread.thread_id != 0 && memory.read_u64(thread.thread_id) == Some(thread.thread_id) {
+            by_thread.entry(thread.thread_id).or_default().push(thread.address);
+        }
+    }
+    by_thread
+}
+
+/// The place that holds a state of every one of these threads. Of several pthread keys the
+/// lowest (extensions keep copies in keys of their own, made later); of several thread-local
+/// variables none, unless one is known.
+#[must_use]
+pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Option<Place> {
+    let threads = by_thread(memory, threads);
+    if threads.is_empty() {
+        return None;
+    }
+    let holds = |place: &Place| {
+        threads.iter().all(|(&pointer, states)| {
+            place.value(memory, pointer).is_some_and(|value| states.contains(&value))
+        })
+    };
+    match hint {
+        Hint::Key(key) => [Place::Glibc(key), Place::Musl(key)].into_iter().find(holds),
+        Hint::AnyKey => {
+            (0..GLIBC_KEYS).map(Place::Glibc).chain((0..MUSL_KEYS).map(Place::Musl)).find(holds)
+        }
+        Hint::Variable(offset) => Some(Place::Static(offset)).filter(holds),
+        Hint::AnyVariable => {
+            let places = (1..=TLS_REACH / 8).map(|word| Place::Static(-8 * word as i64));
+            let mut found = places.filter(holds);
+            found.next().filter(|_| found.next().is_none())
+        }
+    }
+}
+
+/// The offset in `mov %fs:offset,%rax`, the whole of `PyGILState_GetThisThreadState` in a program
+/// that has its interpreter linked in (3.15: `_Py_tss_gilstate`). In a shared library the
+/// function calls `__tls_get_addr` instead, and this is `None`.
+#[must_use]
+pub fn static_variable(code: &[u8]) -> Option<i64> {
+    const MOV_FS_RAX: [u8; 5] = [0x64, 0x48, 0x8b, 0x04, 0x25];
+    const RET: u8 = 0xc3;
+    let at = code.windows(5).position(|window| window == MOV_FS_RAX)?;
+    // Anything but `endbr64` or padding before it, and it is another function's.
+    if at > 16 || code[..at].contains(&RET) {
+        return None;
+    }
+    let offset = i32::from_le_bytes(code.get(at + 5..at + 9)?.try_into().ok()?);
+    (-(TLS_REACH as i64)..0).contains(&i64::from(offset)).then_some(i64::from(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Words by address; nothing else can be read.
+    #[derive(Default)]
+    struct Words(HashMap<u64, u64>);
+
+    impl ReadMemory for Words {
+        unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
+            let Some(word) = self.0.get(&address).filter(|_| length == 8) else { return false };
+            // SAFETY: the caller promises `length` bytes.
+            unsafe { into.cast::<u64>().write_unaligned(*word) };
+            true
+        }
+    }
+
+    const MAIN: u64 = 0x7000_0000;
+    const OTHER: u64 = 0x7100_0000;
+
+    fn state(thread_id: u64, address: u64) -> ThreadState {
+        ThreadState { address, thread_id, native_id: None, interpreter: 0x10 }
+    }
+
+    fn two_threads() -> (Words, Vec<ThreadState>) {
+        let words = Words(HashMap::from([(MAIN, MAIN), (OTHER, OTHER)]));
+        (words, vec![state(OTHER, 0xb00), state(MAIN, 0xa00)])
+    }
+
+    fn put(words: &mut Words, place: Place, thread: u64, value: u64) {
+        let (slot, first, second) = place.form();
+        let at = thread.wrapping_add_signed(first);
+        if slot == Slot::TwoLevel {
+            words.0.insert(at, thread + 0x8000);
+            words.0.insert((thread + 0x8000).wrapping_add_signed(second), value);
+        } else {
+            words.0.insert(at, value);
+        }
+    }
+
+    #[test]
+    fn a_place_counts_only_when_it_holds_every_thread() {
+        let (mut words, threads) = two_threads();
+        put(&mut words, Place::Glibc(0), MAIN, 0xa00);
+        put(&mut words, Place::Glibc(0), OTHER, 0xbad);
+        for (thread, value) in [(MAIN, 0xa00), (OTHER, 0xb00)] {
+            put(&mut words, Place::Glibc(3), thread, value);
+        }
+        assert_eq!(find(&words, &threads, Hint::AnyKey), Some(Place::Glibc(3)));
+        assert_eq!(find(&words, &threads, Hint::Key(3)), Some(Place::Glibc(3)));
+        assert_eq!(find(&words, &threads, Hint::Key(0)), None);
+        assert_eq!(Place::Glibc(3).form(), (Slot::Direct, 0x310 + 48 + 8, 0));
+    }
+
+    #[test]
+    fn high_keys_and_musl_are_found_through_their_second_level() {
+        for place in [Place::Glibc(40), Place::Musl(2)] {
+            let (mut words, threads) = two_threads();
+            put(&mut words, place, MAIN, 0xa00);
+            put(&mut words, place, OTHER, 0xb00);
+            assert_eq!(find(&words, &threads, Hint::AnyKey), Some(place));
+        }
+        assert_eq!(Place::Glibc(40).form(), (Slot::TwoLevel, 0x518, 136));
+        assert_eq!(Place::Musl(2).form(), (Slot::TwoLevel, 0x80, 16));
+    }
+
+    #[test]
+    fn a_thread_state_without_thread_spoils_nothing() {
+        let (mut words, mut threads) = two_threads();
+        threads.extend([state(0, 0xc00), state(0x7200_0000, 0xd00)]);
+        put(&mut words, Place::Glibc(0), MAIN, 0xa00);
+        put(&mut words, Place::Glibc(0), OTHER, 0xb00);
+        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+        assert_eq!(find(&words, &[state(0, 0xc00)], Hint::AnyKey), None);
+    }
+
+    #[test]
+    fn several_states_of_one_thread_are_all_right() {
+        let (mut words, mut threads) = two_threads();
+        threads.push(state(MAIN, 0xe00));
+        put(&mut words, Place::Glibc(0), MAIN, 0xa00);
+        put(&mut words, Place::Glibc(0), OTHER, 0xb00);
+        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+    }
+
+    #[test]
+    fn of_two_variables_that_fit_none_is_taken_unless_one_is_known() {
+        let (mut words, threads) = two_threads();
+        for offset in [-0x28, -0x20] {
+            put(&mut words, Place::Static(offset), MAIN, 0xa00);
+            put(&mut words, Place::Static(offset), OTHER, 0xb00);
+        }
+        assert_eq!(find(&words, &threads, Hint::AnyVariable), None);
+        assert_eq!(find(&words, &threads, Hint::Variable(-0x28)), Some(Place::Static(-0x28)));
+        put(&mut words, Place::Static(-0x20), OTHER, 0);
+        assert_eq!(find(&words, &threads, Hint::AnyVariable), Some(Place::Static(-0x28)));
+    }
+
+    #[test]
+    fn the_variable_is_read_from_the_function_that_returns_it() {
+        let code =
+            [0xf3, 0x0f, 0x1e, 0xfa, 0x64, 0x48, 0x8b, 0x04, 0x25, 0xd8, 0xff, 0xff, 0xff, 0xc3];
+        assert_eq!(static_variable(&code), Some(-0x28));
+        assert_eq!(static_variable(&code[..10]), None);
+        let another = [&[0xc3][..], &code[4..]].concat();
+        assert_eq!(static_variable(&another), None);
+    }
+}
