@@ -9,4 +9,5 @@
 pub mod profile;
 pub mod python;
 pub mod report;
+pub mod source;
 pub mod units;
