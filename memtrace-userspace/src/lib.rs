@@ -12,4 +12,5 @@ pub mod ledger;
 pub mod profile;
 pub mod python;
 pub mod report;
+pub mod source;
 pub mod units;

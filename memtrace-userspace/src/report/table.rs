@@ -1,0 +1,98 @@
+//! The per-line table, in the form that readers of memory_profiler know.
+//!
+//! A summary for each process (with the reconciliation law written out as a sum), what no line can
+//! answer for, the top lines over all files, then functions line by line, then what the columns
+//! mean. A pure function: source text comes in as [`SourceTexts`], the width of the terminal as an
+//! option. Each part is a file of its own; this one holds the options and the order of the parts.
+
+use std::io::{self, Write};
+
+use super::figures::{count, seconds};
+use super::grid::emphasis;
+use super::json::rfc3339;
+use super::printable;
+use super::sources::SourceTexts;
+use crate::profile::Profile;
+
+mod choice;
+mod column;
+mod functions;
+mod law;
+mod legend;
+mod overview;
+mod summary;
+mod top;
+
+pub use choice::shown_files;
+pub use column::{Column, UnknownColumn};
+
+/// What to show, and how wide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableOptions {
+    /// So many of the lines that grew most.
+    pub top_lines: usize,
+    /// Function tables for the functions that hold one of so many of the lines that grew most.
+    pub functions_of_top: usize,
+    /// So many processes in full (those with the most events); the others in the overview only.
+    pub processes: usize,
+    /// Columns of function tables beside memory_profiler's, in this order.
+    pub columns: Vec<Column>,
+    /// Long names are cut to fit so many columns. Source text and `Filename:` never are.
+    pub width: usize,
+    /// Bold headings.
+    pub color: bool,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self {
+            top_lines: 20,
+            functions_of_top: 20,
+            processes: 20,
+            columns: Vec::new(),
+            width: 100,
+            color: false,
+        }
+    }
+}
+
+/// Writes the whole report.
+pub fn write(
+    out: &mut dyn Write,
+    profile: &Profile,
+    sources: &SourceTexts,
+    options: &TableOptions,
+) -> io::Result<()> {
+    heading(out, profile, options)?;
+    if profile.processes.is_empty() {
+        return writeln!(out, "\nNo process was traced.");
+    }
+    let shown = choice::in_full(profile, options);
+    if profile.processes.len() > 1 {
+        overview::write(out, profile, &shown, options)?;
+    }
+    for index in &shown {
+        let process = &profile.processes[*index];
+        summary::write(out, process, options)?;
+        top::write(out, process, options)?;
+        functions::write(out, process, &|file| sources.get(*index, file), options)?;
+    }
+    legend::write(out, options)
+}
+
+fn heading(out: &mut dyn Write, profile: &Profile, options: &TableOptions) -> io::Result<()> {
+    let processes = count(profile.processes.len() as u64, "process", "processes");
+    let title = format!("memtrace: {processes}, {}", seconds(profile.duration));
+    let exact = if profile.exact {
+        "RSS counters exact at every change"
+    } else {
+        "RSS counters batched by the kernel: figures may lag by up to 64 pages a thread"
+    };
+    writeln!(out, "{}", emphasis(&title, options.color))?;
+    writeln!(
+        out,
+        "Started {}, Linux {} ({exact})",
+        rfc3339(profile.started_at),
+        printable(&profile.kernel)
+    )
+}

@@ -1,0 +1,50 @@
+//! What the columns mean, once at the end.
+//!
+//! Readers of memory_profiler know the headings; what is counted here differs (events, not
+//! executions), and that is said where the figures are.
+
+use std::io::{self, Write};
+
+use super::{Column, TableOptions};
+use crate::report::grid::emphasis;
+
+const FUNCTION_TABLES: [(&str, &str); 3] = [
+    ("Mem usage", "highest RSS seen while the line was on the stack"),
+    ("Increment", "net change of RSS while the line, or what it called, ran"),
+    (
+        "Occurrences",
+        "events with the line anywhere on the stack, each once: not how often the line ran",
+    ),
+];
+
+const TOP_LINES: [(&str, &str); 7] = [
+    ("Self net", "Grown − Returned"),
+    ("Grown", "RSS added by the line itself, without what it called"),
+    ("Returned", "of that, given back, by whatever line: credited to the line that had grown it"),
+    ("Resident", "still resident: of Grown, what is in RSS at report time"),
+    ("Cumul.", "as Increment"),
+    ("Peak", "as Mem usage"),
+    ("Events", "as Occurrences"),
+];
+
+/// Writes the legend for the columns that are shown.
+pub(super) fn write(out: &mut dyn Write, options: &TableOptions) -> io::Result<()> {
+    writeln!(out, "\n{}", emphasis("Columns", options.color))?;
+    writeln!(
+        out,
+        "  All counts are events (changes of the process's RSS counters); none counts executions of a\n  \
+         line. A line that runs a million times in memory that is already there has no event at all."
+    )?;
+    let added = options.columns.iter().map(|column| (column.name(), column.meaning()));
+    for (name, meaning) in FUNCTION_TABLES.into_iter().chain(added) {
+        writeln!(out, "  {name:<12}{meaning}")?;
+    }
+    writeln!(out, "  In the table of top lines:")?;
+    for (name, meaning) in TOP_LINES {
+        writeln!(out, "  {name:<12}{meaning}")?;
+    }
+    if !options.columns.contains(&Column::Copied) {
+        writeln!(out, "  Copied on write is in no column: {}", Column::Copied.meaning())?;
+    }
+    Ok(())
+}

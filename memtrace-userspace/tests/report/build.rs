@@ -1,0 +1,208 @@
+//! Profiles made by hand, and random ones that obey the law.
+
+use std::time::{Duration, SystemTime};
+
+use memtrace::profile::{
+    Ending, FunctionSpan, LineFigures, Memory, Overhead, Place, ProcessProfile, Profile, Reason,
+    Unattributed,
+};
+use memtrace::units::{Bytes, Nanos};
+
+/// So many MiB; quarters are exact.
+pub(crate) fn mib(size: f64) -> Bytes {
+    Bytes((size * f64::from(1 << 20)) as i64)
+}
+
+pub(crate) fn memory(anon: f64, file: f64, shmem: f64) -> Memory {
+    Memory { anon: mib(anon), file: mib(file), shmem: mib(shmem) }
+}
+
+/// A minute on the morning of 2026-08-05.
+pub(crate) fn profile(processes: Vec<ProcessProfile>) -> Profile {
+    Profile {
+        started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_785_924_000),
+        duration: Nanos(60_000_000_000),
+        kernel: "6.18.0".to_owned(),
+        exact: true,
+        processes,
+    }
+}
+
+/// A process in which nothing has happened yet.
+pub(crate) fn process(pid: u32, command: &[&str], before: Memory) -> ProcessProfile {
+    ProcessProfile {
+        pid,
+        parent: None,
+        command: command.iter().map(ToString::to_string).collect(),
+        python: Some("3.12.1".to_owned()),
+        ending: Ending::Running,
+        before,
+        after: before,
+        peak: before.total(),
+        lines: Vec::new(),
+        functions: Vec::new(),
+        unattributed: Vec::new(),
+        events: 0,
+        lost_events: 0,
+        lost_bytes: Bytes::ZERO,
+        overhead: Overhead::default(),
+        notes: Vec::new(),
+    }
+}
+
+/// A line that grew `net` and gave nothing back; everything else is set by the test.
+pub(crate) fn line(file: &str, function: &str, first: u32, line: u32, net: Memory) -> LineFigures {
+    let place =
+        Place { file: file.to_owned(), line, function: function.to_owned(), function_line: first };
+    LineFigures {
+        place,
+        self_grown: net.total(),
+        self_returned: Bytes::ZERO,
+        self_net: net,
+        self_resident: net.total(),
+        cumulative_net: net.total(),
+        cumulative_resident: net.total(),
+        copied: Bytes::ZERO,
+        released: Bytes::ZERO,
+        peak_rss: Bytes::ZERO,
+        events: 1,
+        self_events: 1,
+    }
+}
+
+pub(crate) fn span(file: &str, function: &str, first_line: u32, last_line: u32) -> FunctionSpan {
+    FunctionSpan { file: file.to_owned(), first_line, last_line, function: function.to_owned() }
+}
+
+pub(crate) fn unattributed(reason: Reason, name: &str, net: Memory, events: u64) -> Unattributed {
+    Unattributed { reason, name: name.to_owned(), net, events }
+}
+
+pub(crate) const APP: &str = "/srv/app.py";
+pub(crate) const DECODER: &str = "/usr/lib/python3.12/json/decoder.py";
+
+/// What `/srv/app.py` holds.
+pub(crate) const APP_TEXT: &str = "\
+import json, mmap, sys
+
+CACHE = []
+
+
+def handle(request):
+    # one block for each request
+\tblock = bytearray(request.size)
+
+    shared = mmap.mmap(-1, 4 << 20)
+    CACHE.append((block, shared))
+
+
+def main():
+    for request in serve():
+        handle(request)
+        json.loads(request.text)
+";
+
+/// A server that is traced for a minute.
+///
+/// before: anon 8 + file 4                                   = 12 MiB
+/// lines: `block` 40 grown - 8 returned = 32 anon; `shared` 4 shmem;
+///        the decoder 2 anon + 0.5 file; `main`'s lines 0 themselves = 38.5 MiB
+/// unattributed: thread `gc` 1.5 anon, remainder -0.25 file  = 1.25 MiB
+/// now: anon 8 + 32 + 2 + 1.5 = 43.5, file 4 + 0.5 - 0.25 = 4.25, shmem 4; 51.75 MiB
+pub(crate) fn server() -> ProcessProfile {
+    let mut block = line(APP, "handle", 6, 8, memory(32.0, 0.0, 0.0));
+    block.self_grown = mib(40.0);
+    block.self_returned = mib(8.0);
+    block.self_resident = mib(31.5);
+    block.cumulative_resident = mib(31.5);
+    block.copied = mib(0.75);
+    block.peak_rss = mib(56.0);
+    (block.events, block.self_events) = (900, 900);
+
+    let mut shared = line(APP, "handle", 6, 10, memory(0.0, 0.0, 4.0));
+    shared.peak_rss = mib(55.5);
+    shared.released = mib(8.0);
+    (shared.events, shared.self_events) = (64, 64);
+
+    let mut decode = line(DECODER, "JSONDecoder.raw_decode", 343, 353, memory(2.0, 0.5, 0.0));
+    decode.peak_rss = mib(52.0);
+    (decode.events, decode.self_events) = (40, 40);
+
+    let mut call = line(APP, "main", 14, 16, Memory::ZERO);
+    call.cumulative_net = mib(32.0) + mib(4.0);
+    call.cumulative_resident = mib(31.5) + mib(4.0);
+    call.peak_rss = mib(56.0);
+    (call.events, call.self_events) = (964, 0); // 900 + 64
+
+    let mut loads = line(APP, "main", 14, 17, Memory::ZERO);
+    loads.cumulative_net = mib(2.5);
+    loads.cumulative_resident = mib(2.5);
+    loads.peak_rss = mib(52.0);
+    (loads.events, loads.self_events) = (40, 0);
+
+    ProcessProfile {
+        after: memory(43.5, 4.25, 4.0),
+        peak: mib(56.0),
+        lines: vec![block, shared, decode, call, loads],
+        functions: vec![
+            span(APP, "handle", 6, 11),
+            span(APP, "main", 14, 17),
+            span(DECODER, "JSONDecoder.raw_decode", 343, 356),
+        ],
+        unattributed: vec![
+            unattributed(Reason::Remainder, "", memory(0.0, -0.25, 0.0), 0),
+            unattributed(Reason::NativeThread, "gc", memory(1.5, 0.0, 0.0), 12),
+        ],
+        events: 1016, // 900 + 64 + 40 + 12
+        overhead: Overhead { probe: Nanos(1_250_000), userspace_cpu: Nanos(20_500_000) },
+        ..process(4242, &["python", "app.py", "--port", "80"], memory(8.0, 4.0, 0.0))
+    }
+}
+
+/// Numbers that look random and are the same on every run (xorshift64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// Another row of numbers for each seed.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn memory(&mut self) -> Memory {
+        let mut pages = || Bytes::from_pages(self.below(2_000_001) as i64 - 1_000_000);
+        Memory { anon: pages(), file: pages(), shmem: pages() }
+    }
+
+    /// A process with any lines and rows, whose RSS is what the law says.
+    pub(crate) fn process(&mut self, pid: u32) -> ProcessProfile {
+        let mut lines = Vec::new();
+        for number in 0..self.below(60) as u32 {
+            let file = format!("/srv/f{}.py", self.below(4));
+            let function = format!("f{}", self.below(6));
+            let net = self.memory();
+            lines.push(line(&file, &function, 1, number + 1, net));
+        }
+        let mut rows = Vec::new();
+        for number in 0..self.below(30) {
+            let net = self.memory();
+            rows.push(unattributed(Reason::NativeThread, &format!("t{number}"), net, number));
+        }
+        let before = self.memory();
+        let lines_net: Memory = lines.iter().map(|line| line.self_net).sum();
+        let rows_net: Memory = rows.iter().map(|row| row.net).sum();
+        let after = before + lines_net + rows_net;
+        let process = process(pid, &["python"], before);
+        ProcessProfile { after, lines, unattributed: rows, events: self.below(1000), ..process }
+    }
+}

@@ -1,0 +1,26 @@
+//! The printed forms of hand-made profiles, compared whole with `tests/golden/`.
+//!
+//! The figures in the profiles are chosen so that what must be printed can be worked out on paper;
+//! each test says the sums. `MEMTRACE_BLESS=1` writes the golden files anew, to be read before they
+//! are committed.
+
+mod build;
+mod json_report;
+mod law_report;
+mod table_report;
+
+use std::path::PathBuf;
+
+/// Compares `actual` with the golden file of this name.
+fn check(name: &str, actual: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("MEMTRACE_BLESS").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    let (expected, found): (Vec<_>, Vec<_>) = (golden.lines().collect(), actual.lines().collect());
+    for (number, pair) in (1..).zip(expected.iter().zip(&found)) {
+        assert_eq!(pair.0, pair.1, "{name}, line {number}; the whole:\n{actual}");
+    }
+    assert_eq!(golden, actual, "{name}");
+}
