@@ -16,7 +16,7 @@ pub(crate) fn printed(profile: &Profile, sources: &SourceTexts, options: &TableO
 /// `app.py` in the first process; the decoder was not to be had.
 fn sources() -> SourceTexts {
     let mut sources = SourceTexts::new();
-    sources.insert(0, APP, SourceText::from_text(APP_TEXT));
+    sources.insert(0, APP, SourceText::new(APP_TEXT, false));
     sources.insert(0, DECODER, SourceText::Unreadable("permission denied".to_owned()));
     sources
 }
@@ -155,7 +155,7 @@ fn the_table_of_a_process_with_hostile_names() {
     };
     let mut sources = SourceTexts::new();
     let text = "def 数据处理():\n\treturn '\x1b[2J' # \u{9b}31m\u{2028}\n";
-    sources.insert(0, file, SourceText::from_text(text));
+    sources.insert(0, file, SourceText::new(text, false));
     let text = printed(&profile(vec![process]), &sources, &TableOptions::default());
     let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{2028}';
     assert!(!text.contains(acts));
@@ -164,7 +164,7 @@ fn the_table_of_a_process_with_hostile_names() {
 }
 
 #[test]
-fn the_table_of_a_changed_and_of_a_long_file() {
+fn the_table_of_a_long_file_and_of_changed_ones() {
     // `main` has figures on line 17, but its file has three lines now. The module's own code spans
     // 1000 lines and has figures on 2 and 500: shown are the first line and three around each.
     let long: String = (1..=1000).map(|number| format!("x{number} = {number}\n")).collect();
@@ -180,8 +180,8 @@ fn the_table_of_a_changed_and_of_a_long_file() {
         ..process(8, &["python"], memory(1.0, 0.0, 0.0))
     };
     let mut sources = SourceTexts::new();
-    sources.insert(0, "/srv/long.py", SourceText::from_text(&long));
-    sources.insert(0, APP, SourceText::from_text("a\nb\nc\n"));
+    sources.insert(0, "/srv/long.py", SourceText::new(&long, true));
+    sources.insert(0, APP, SourceText::new("a\nb\nc\n", true));
     let text = printed(&profile(vec![process]), &sources, &TableOptions::default());
     for (shown, hidden) in [(1, 6), (5, 496), (497, 504), (503, 1000)] {
         assert!(text.contains(&format!("x{shown} = {shown}\n")), "{shown}");
