@@ -112,8 +112,7 @@ fn the_table_after_losses_and_with_a_gap_in_the_law() {
     // The server, but 8 KiB of anonymous memory more and 4 KiB of shared memory less than its rows
     // say: a gap of 4096 bytes. And 7 records lost, whose 0.5 MiB are a row (so no gap).
     let mut process = server();
-    process.after =
-        process.after + Memory { anon: Bytes(8192), file: Bytes(0), shmem: Bytes(-4096) };
+    process.after += Memory { anon: Bytes(8192), file: Bytes(0), shmem: Bytes(-4096) };
     process.after.anon += mib(0.5);
     process.unattributed.push(unattributed(Reason::Lost, "", memory(0.5, 0.0, 0.0), 7));
     (process.lost_events, process.lost_bytes) = (7, mib(0.5));
@@ -131,7 +130,7 @@ fn the_table_after_losses_and_with_a_gap_in_the_law() {
 #[test]
 fn the_table_is_loud_when_gaps_of_two_kinds_cancel() {
     let mut process = server();
-    process.after = process.after + memory(1.0, -1.0, 0.0);
+    process.after += memory(1.0, -1.0, 0.0);
     let text = printed(&profile(vec![process]), &sources(), &TableOptions::default());
     assert!(text.contains("differ by 0 bytes (anon +1048576, file -1048576, shmem +0)"));
 }
