@@ -6,13 +6,15 @@
 //! regular files are opened, and only for reading: nothing of the target changes (but, on mounts
 //! that keep it, a file's access time).
 //!
-//! It does not look into zip archives, does not check that a file is still the one that was loaded,
-//! and does not guard against a file system that hangs.
+//! It does not look into zip archives, can't know that a file is still the one that was loaded (it
+//! says so when the file is younger than the process), and does not guard against a file system
+//! that hangs.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -22,6 +24,9 @@ use crate::report::table::{TableOptions, shown_files};
 use crate::report::{SourceText, SourceTexts};
 
 mod encoding;
+
+/// How far [`started_at`] may be too early: two values cut to the second.
+const START_PRECISION: Duration = Duration::from_secs(2);
 
 /// More than any source file has; a name may lead to a data file of any size.
 pub const MAX_SOURCE: u64 = 16 << 20;
@@ -91,6 +96,14 @@ pub struct TargetFiles {
     _mounts: Option<OwnedFd>,
     /// The target's directory when it was opened, as the target itself would name it.
     directory: Option<PathBuf>,
+    /// When the process started, to the second.
+    started_at: Option<SystemTime>,
+}
+
+/// What was read, and when it was last written.
+struct Contents {
+    bytes: Vec<u8>,
+    modified: Option<SystemTime>,
 }
 
 impl TargetFiles {
@@ -102,11 +115,27 @@ impl TargetFiles {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let mounts = rustix::fs::openat(CWD, process.join("ns/mnt"), flags, Mode::empty());
         let directory = directory(&process);
-        Ok(Self { root, _mounts: mounts.ok(), directory })
+        Ok(Self { root, _mounts: mounts.ok(), directory, started_at: started_at(pid) })
     }
 
     /// The text of `file`, a name as code objects have it.
     pub fn read(&self, file: &str) -> Result<String, SourceError> {
+        Ok(encoding::decode(&self.contents(file)?.bytes))
+    }
+
+    /// The text of `file` as a table wants it: in lines, or why not.
+    fn text(&self, file: &str) -> SourceText {
+        match self.contents(file) {
+            Err(error) => SourceText::Unreadable(error.to_string()),
+            Ok(Contents { bytes, modified }) => {
+                let started = self.started_at.map(|started| started + START_PRECISION);
+                let changed = started.zip(modified).is_some_and(|(start, written)| written > start);
+                SourceText::new(&encoding::decode(&bytes), changed)
+            }
+        }
+    }
+
+    fn contents(&self, file: &str) -> Result<Contents, SourceError> {
         if file.is_empty() || file.contains('\0') || (file.starts_with('<') && file.ends_with('>'))
         {
             return Err(SourceError::NotAFile);
@@ -124,11 +153,10 @@ impl TargetFiles {
             Errno::NOSYS => SourceError::Unsupported,
             errno => SourceError::Io { path: path.clone(), error: errno.into() },
         })?;
-        let bytes = contents(found).map_err(|error| match error {
+        contents(found).map_err(|error| match error {
             Unread::Source(error) => error,
             Unread::Io(error) => SourceError::Io { path, error },
-        })?;
-        Ok(encoding::decode(&bytes))
+        })
     }
 
     /// A descriptor that names what is at `path`, without opening it: opening a pipe could hang, and
@@ -165,6 +193,15 @@ fn directory(process: &Path) -> Option<PathBuf> {
     Some(Path::new("/").join(directory.strip_prefix(root).ok()?))
 }
 
+/// When a process started. Both parts are known to the second at best.
+fn started_at(pid: u32) -> Option<SystemTime> {
+    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
+    let ticks = process.stat().ok()?.starttime;
+    let since_boot = Duration::from_secs(ticks / procfs::ticks_per_second());
+    let boot = Duration::from_secs(procfs::boot_time_secs().ok()?);
+    Some(SystemTime::UNIX_EPOCH + boot + since_boot)
+}
+
 enum Unread {
     Source(SourceError),
     Io(io::Error),
@@ -174,7 +211,7 @@ fn file_type(file: impl AsFd) -> Result<FileType, Errno> {
     rustix::fs::fstat(file).map(|status| FileType::from_raw_mode(status.st_mode))
 }
 
-fn contents(found: OwnedFd) -> Result<Vec<u8>, Unread> {
+fn contents(found: OwnedFd) -> Result<Contents, Unread> {
     let io = |errno: Errno| Unread::Io(errno.into());
     if file_type(&found).map_err(io)? != FileType::RegularFile {
         return Err(Unread::Source(SourceError::NotRegular));
@@ -184,12 +221,14 @@ fn contents(found: OwnedFd) -> Result<Vec<u8>, Unread> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(CWD, own, flags, Mode::empty()).map_err(io)?;
 
+    let file = File::from(file);
+    let modified = file.metadata().and_then(|status| status.modified()).ok();
     let mut bytes = Vec::new();
-    File::from(file).take(MAX_SOURCE + 1).read_to_end(&mut bytes).map_err(Unread::Io)?;
+    file.take(MAX_SOURCE + 1).read_to_end(&mut bytes).map_err(Unread::Io)?;
     if bytes.len() as u64 > MAX_SOURCE {
         return Err(Unread::Source(SourceError::TooLarge));
     }
-    Ok(bytes)
+    Ok(Contents { bytes, modified })
 }
 
 /// Reads the files that a table with these options shows, and no others. `files` gives what was
@@ -203,10 +242,7 @@ pub fn gather<'a>(
     for (process, file) in shown_files(profile, options) {
         let text = match files(process) {
             None => SourceText::Unreadable("the target's root could not be opened".to_owned()),
-            Some(target) => match target.read(&file) {
-                Ok(text) => SourceText::from_text(&text),
-                Err(error) => SourceText::Unreadable(error.to_string()),
-            },
+            Some(target) => target.text(&file),
         };
         texts.insert(process, &file, text);
     }

@@ -31,9 +31,13 @@ pub(super) fn mib_unit(bytes: Bytes) -> String {
     format!("{} MiB", mib(bytes))
 }
 
-/// `12.345 s`
-pub(super) fn seconds(time: Nanos) -> String {
-    format!("{:.3} s", time.seconds())
+/// `12.345 s`, below a second `12.345 ms`.
+pub(super) fn duration(time: Nanos) -> String {
+    if time.0 >= 1_000_000_000 {
+        format!("{:.3} s", time.seconds())
+    } else {
+        format!("{:.3} ms", time.seconds() * 1e3)
+    }
 }
 
 /// `1 line`, `2 lines`

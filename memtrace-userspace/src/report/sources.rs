@@ -8,8 +8,14 @@ use std::collections::BTreeMap;
 /// One file's text, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceText {
-    /// Its lines, without their ends.
-    Lines(Vec<String>),
+    /// It could be read.
+    Text {
+        /// Its lines, without their ends.
+        lines: Vec<String>,
+        /// Whether the file was changed after the program had started, so that what stands on a
+        /// line may not be what ran.
+        changed: bool,
+    },
     /// Why it could not be read, as the end of a sentence.
     Unreadable(String),
 }
@@ -17,7 +23,7 @@ pub enum SourceText {
 impl SourceText {
     /// Splits `text` into lines as Python does: at `\n`, `\r\n` and `\r`, and nowhere else.
     #[must_use]
-    pub fn from_text(text: &str) -> Self {
+    pub fn new(text: &str, changed: bool) -> Self {
         let mut lines = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -26,7 +32,7 @@ impl SourceText {
             let after = &rest[end..];
             rest = after.strip_prefix("\r\n").unwrap_or(after.get(1..).unwrap_or(""));
         }
-        Self::Lines(lines)
+        Self::Text { lines, changed }
     }
 }
 
@@ -63,7 +69,8 @@ mod tests {
     fn lines_end_where_python_ends_them() {
         let check = |text: &str, lines: &[&str]| {
             let expected = lines.iter().map(ToString::to_string).collect();
-            assert_eq!(SourceText::from_text(text), SourceText::Lines(expected));
+            let expected = SourceText::Text { lines: expected, changed: false };
+            assert_eq!(SourceText::new(text, false), expected);
         };
         check("", &[]);
         check("a\nb\n", &["a", "b"]);

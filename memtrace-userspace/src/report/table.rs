@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use super::figures::{count, seconds};
+use super::figures::{count, duration};
 use super::grid::emphasis;
 use super::json::rfc3339;
 use super::printable;
@@ -77,12 +77,15 @@ pub fn write(
         top::write(out, process, options)?;
         functions::write(out, process, &|file| sources.get(*index, file), options)?;
     }
-    legend::write(out, options)
+    if shown.iter().any(|index| !profile.processes[*index].lines.is_empty()) {
+        legend::write(out, options)?;
+    }
+    Ok(())
 }
 
 fn heading(out: &mut dyn Write, profile: &Profile, options: &TableOptions) -> io::Result<()> {
     let processes = count(profile.processes.len() as u64, "process", "processes");
-    let title = format!("memtrace: {processes}, {}", seconds(profile.duration));
+    let title = format!("memtrace: {processes}, {}", duration(profile.duration));
     let exact = if profile.exact {
         "RSS counters exact at every change"
     } else {

@@ -10,7 +10,7 @@ use super::*;
 fn rooted(root: &Path, directory: &str) -> TargetFiles {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, root, flags, Mode::empty()).unwrap();
-    TargetFiles { root, _mounts: None, directory: Some(directory.into()) }
+    TargetFiles { root, _mounts: None, directory: Some(directory.into()), started_at: None }
 }
 
 #[test]
@@ -105,4 +105,88 @@ fn files_can_be_read_after_the_process_has_ended() {
     let absolute = directory.path().join("app.py");
     assert_eq!(files.read(absolute.to_str().unwrap()).unwrap(), "x = 1\n");
     assert!(TargetFiles::open(child.id()).is_err());
+}
+
+#[test]
+fn a_file_younger_than_the_process_is_marked() {
+    let root = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let mut files = rooted(root.path(), "/");
+    files.started_at = Some(now);
+    let check = |written, expected| {
+        let file = fs::File::create(root.path().join("app.py")).unwrap();
+        file.set_modified(written).unwrap();
+        let SourceText::Text { changed, .. } = files.text("/app.py") else { panic!("unreadable") };
+        assert_eq!(changed, expected);
+    };
+    check(now - Duration::from_secs(3600), false);
+    check(now + Duration::from_secs(1), false); // within what the start is known to
+    check(now + Duration::from_secs(3600), true);
+}
+
+#[test]
+fn the_start_of_this_process_is_known() {
+    let now = SystemTime::now();
+    let start = started_at(std::process::id()).unwrap();
+    assert!(start <= now && now < start + Duration::from_secs(3600), "{start:?}, now {now:?}");
+}
+
+#[test]
+fn only_files_that_the_table_shows_are_read() {
+    use crate::profile::{Ending, LineFigures, Memory, Overhead, Place, ProcessProfile, Profile};
+    use crate::units::{Bytes, Nanos};
+
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a.py", "b.py", "c.py"] {
+        fs::write(root.path().join(name), "x = 1\n").unwrap();
+    }
+    let line = |file: &str, net: i64| LineFigures {
+        place: Place { file: file.into(), line: 1, function: "f".into(), function_line: 1 },
+        self_grown: Bytes(net),
+        self_returned: Bytes::ZERO,
+        self_net: Memory { anon: Bytes(net), ..Memory::ZERO },
+        self_resident: Bytes(net),
+        cumulative_net: Bytes(net),
+        cumulative_resident: Bytes(net),
+        copied: Bytes::ZERO,
+        released: Bytes::ZERO,
+        peak_rss: Bytes(net),
+        events: 1,
+        self_events: 1,
+    };
+    let process = ProcessProfile {
+        pid: 1,
+        parent: None,
+        command: Vec::new(),
+        python: None,
+        ending: Ending::Running,
+        before: Memory::ZERO,
+        after: Memory::ZERO,
+        peak: Bytes::ZERO,
+        lines: vec![line("/c.py", 1), line("/b.py", 3), line("/a.py", 2), line("/gone.py", 4)],
+        functions: Vec::new(),
+        unattributed: Vec::new(),
+        events: 4,
+        lost_events: 0,
+        lost_bytes: Bytes::ZERO,
+        overhead: Overhead::default(),
+        notes: Vec::new(),
+    };
+    let profile = Profile {
+        started_at: SystemTime::UNIX_EPOCH,
+        duration: Nanos(0),
+        kernel: String::new(),
+        exact: true,
+        processes: vec![process.clone(), process],
+    };
+    // The largest three of 4, 3, 2 and 1; of the second process nothing could be opened.
+    let options = TableOptions { functions_of_top: 3, ..TableOptions::default() };
+    let target = rooted(root.path(), "/");
+    let texts = gather(&profile, &options, &|index| (index == 0).then_some(&target));
+    let text = SourceText::new("x = 1\n", false);
+    assert_eq!(texts.get(0, "/b.py"), Some(&text));
+    assert_eq!(texts.get(0, "/a.py"), Some(&text));
+    assert_eq!(texts.get(0, "/c.py"), None);
+    assert!(matches!(texts.get(0, "/gone.py"), Some(SourceText::Unreadable(_))));
+    assert!(matches!(texts.get(1, "/a.py"), Some(SourceText::Unreadable(_))));
 }

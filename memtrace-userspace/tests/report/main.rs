@@ -4,6 +4,8 @@
 //! each test says the sums. `MEMTRACE_BLESS=1` writes the golden files anew, to be read before they
 //! are committed.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 mod build;
 mod json_report;
 mod law_report;

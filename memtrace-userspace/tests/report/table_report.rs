@@ -16,7 +16,7 @@ pub(crate) fn printed(profile: &Profile, sources: &SourceTexts, options: &TableO
 /// `app.py` in the first process; the decoder was not to be had.
 fn sources() -> SourceTexts {
     let mut sources = SourceTexts::new();
-    sources.insert(0, APP, SourceText::from_text(APP_TEXT));
+    sources.insert(0, APP, SourceText::new(APP_TEXT, false));
     sources.insert(0, DECODER, SourceText::Unreadable("permission denied".to_owned()));
     sources
 }
@@ -112,8 +112,7 @@ fn the_table_after_losses_and_with_a_gap_in_the_law() {
     // The server, but 8 KiB of anonymous memory more and 4 KiB of shared memory less than its rows
     // say: a gap of 4096 bytes. And 7 records lost, whose 0.5 MiB are a row (so no gap).
     let mut process = server();
-    process.after =
-        process.after + Memory { anon: Bytes(8192), file: Bytes(0), shmem: Bytes(-4096) };
+    process.after += Memory { anon: Bytes(8192), file: Bytes(0), shmem: Bytes(-4096) };
     process.after.anon += mib(0.5);
     process.unattributed.push(unattributed(Reason::Lost, "", memory(0.5, 0.0, 0.0), 7));
     (process.lost_events, process.lost_bytes) = (7, mib(0.5));
@@ -131,7 +130,7 @@ fn the_table_after_losses_and_with_a_gap_in_the_law() {
 #[test]
 fn the_table_is_loud_when_gaps_of_two_kinds_cancel() {
     let mut process = server();
-    process.after = process.after + memory(1.0, -1.0, 0.0);
+    process.after += memory(1.0, -1.0, 0.0);
     let text = printed(&profile(vec![process]), &sources(), &TableOptions::default());
     assert!(text.contains("differ by 0 bytes (anon +1048576, file -1048576, shmem +0)"));
 }
@@ -155,7 +154,7 @@ fn the_table_of_a_process_with_hostile_names() {
     };
     let mut sources = SourceTexts::new();
     let text = "def 数据处理():\n\treturn '\x1b[2J' # \u{9b}31m\u{2028}\n";
-    sources.insert(0, file, SourceText::from_text(text));
+    sources.insert(0, file, SourceText::new(text, false));
     let text = printed(&profile(vec![process]), &sources, &TableOptions::default());
     let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{2028}';
     assert!(!text.contains(acts));
@@ -164,7 +163,7 @@ fn the_table_of_a_process_with_hostile_names() {
 }
 
 #[test]
-fn the_table_of_a_changed_and_of_a_long_file() {
+fn the_table_of_a_long_file_and_of_changed_ones() {
     // `main` has figures on line 17, but its file has three lines now. The module's own code spans
     // 1000 lines and has figures on 2 and 500: shown are the first line and three around each.
     let long: String = (1..=1000).map(|number| format!("x{number} = {number}\n")).collect();
@@ -180,8 +179,8 @@ fn the_table_of_a_changed_and_of_a_long_file() {
         ..process(8, &["python"], memory(1.0, 0.0, 0.0))
     };
     let mut sources = SourceTexts::new();
-    sources.insert(0, "/srv/long.py", SourceText::from_text(&long));
-    sources.insert(0, APP, SourceText::from_text("a\nb\nc\n"));
+    sources.insert(0, "/srv/long.py", SourceText::new(&long, true));
+    sources.insert(0, APP, SourceText::new("a\nb\nc\n", true));
     let text = printed(&profile(vec![process]), &sources, &TableOptions::default());
     for (shown, hidden) in [(1, 6), (5, 496), (497, 504), (503, 1000)] {
         assert!(text.contains(&format!("x{shown} = {shown}\n")), "{shown}");

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::TableOptions;
-use crate::profile::{LineFigures, ProcessProfile, Profile};
+use crate::profile::{LineFigures, Memory, ProcessProfile, Profile};
 use crate::units::Bytes;
 
 /// A process that isn't Python is shown in full only if it changed by as much: children like `sh`
@@ -25,7 +25,8 @@ pub(super) fn in_full(profile: &Profile, options: &TableOptions) -> Vec<usize> {
             || !process.lines.is_empty()
             || change >= NOTABLE
             || -change >= NOTABLE
-            || process.law_gap() != crate::profile::Memory::ZERO
+            || process.lost_events > 0
+            || process.law_gap() != Memory::ZERO
     };
     let processes = profile.processes.iter().enumerate();
     let mut chosen: Vec<_> = processes.filter(|(_, process)| worth(process)).collect();

@@ -81,10 +81,7 @@ impl Column {
             Self::Anon => "anonymous memory in Self (heap, arenas, private mappings)",
             Self::File => "file-backed memory in Self",
             Self::Shmem => "shared memory in Self (mmap.mmap(-1, n), /dev/shm)",
-            Self::Copied => {
-                "copied on write by the line itself: after a fork a page written to is \
-                 replaced by a copy; RSS stays as it was, the machine has a page less"
-            }
+            Self::Copied => "copied on write by the line itself, which is no growth of RSS",
             Self::Released => "given back while the line ran, whichever line had grown it",
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn write<'a>(
 
 fn lines_of(text: Option<&SourceText>) -> Option<&[String]> {
     match text {
-        Some(SourceText::Lines(lines)) => Some(lines),
+        Some(SourceText::Text { lines, .. }) => Some(lines),
         Some(SourceText::Unreadable(_)) | None => None,
     }
 }
@@ -142,15 +142,20 @@ impl<'a> Notes<'a> {
     fn add(&mut self, function: &Function<'a>, text: Option<&SourceText>) {
         let last = function.lines.last().map_or(0, |line| line.place.line);
         let note = match text {
-            None => "no source text: not read".to_owned(),
+            None => "no source text, figures only: it was not read".to_owned(),
             Some(SourceText::Unreadable(reason)) => {
-                format!("no source text: {}", printable(reason))
+                format!("no source text, figures only: {}", printable(reason))
             }
-            Some(SourceText::Lines(lines)) if (lines.len() as u64) < u64::from(last) => format!(
-                "has {} now, but line {last} has figures: the file was changed after it was loaded",
-                count(lines.len() as u64, "line", "lines")
-            ),
-            Some(SourceText::Lines(_)) => return,
+            Some(SourceText::Text { lines, .. }) if (lines.len() as u64) < u64::from(last) => {
+                let lines = count(lines.len() as u64, "line", "lines");
+                format!(
+                    "has {lines} now, but line {last} has figures: not the file that was loaded"
+                )
+            }
+            Some(SourceText::Text { changed: true, .. }) => {
+                "was changed after the program started: the text may not be what ran".to_owned()
+            }
+            Some(SourceText::Text { .. }) => return,
         };
         self.by_file.insert(function.file, note);
     }

@@ -43,8 +43,8 @@ pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) 
         writeln!(
             out,
             "\n  !! THE SUM DOES NOT ADD UP: rows and RSS differ by {} bytes (anon {:+}, file {:+}, \
-             shmem {:+}).\n  !! This is a fault of memtrace, not of the program: the figures below \
-             are wrong by as much. Please report it.\n",
+             shmem {:+}).\n  !! The figures below are wrong by as much. This is a fault of memtrace: \
+             please report it.\n",
             gap.total().0,
             gap.anon.0,
             gap.file.0,

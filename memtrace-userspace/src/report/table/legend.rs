@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::{Column, TableOptions};
+use super::TableOptions;
 use crate::report::grid::emphasis;
 
 const FUNCTION_TABLES: [(&str, &str); 3] = [
@@ -43,8 +43,9 @@ pub(super) fn write(out: &mut dyn Write, options: &TableOptions) -> io::Result<(
     for (name, meaning) in TOP_LINES {
         writeln!(out, "  {name:<12}{meaning}")?;
     }
-    if !options.columns.contains(&Column::Copied) {
-        writeln!(out, "  Copied on write is in no column: {}", Column::Copied.meaning())?;
-    }
-    Ok(())
+    writeln!(
+        out,
+        "  Copied on write: after a fork, a page that is written to is replaced by a copy of it. RSS\n  \
+         stays as it was (so it is in none of these figures), but the machine has a page less."
+    )
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::{TableOptions, law};
 use crate::profile::{Ending, ProcessProfile, Unattributed};
-use crate::report::figures::{count, mib, mib_unit, seconds};
+use crate::report::figures::{count, duration, mib, mib_unit};
 use crate::report::fit::cut_middle;
 use crate::report::grid::{Grid, Spec, emphasis};
 use crate::report::printable;
@@ -37,8 +37,8 @@ pub(super) fn write(
     writeln!(
         out,
         "  Cost      {} in probes, {} of memtrace's own CPU time",
-        seconds(probes),
-        seconds(own)
+        duration(probes),
+        duration(own)
     )?;
     let copied: Bytes = process.lines.iter().map(|line| line.copied).sum();
     if copied != Bytes::ZERO {
