@@ -207,6 +207,8 @@ pub struct Text {
     pub header: Header,
     /// Address of the code object.
     pub code: u64,
+    /// Address of this part.
+    pub address: u64,
     /// Where this part begins in the text, in bytes.
     pub offset: u32,
     /// Bytes that follow, at most [`crate::limits::TEXT_CHUNK`].
@@ -220,7 +222,7 @@ pub struct Text {
     /// 0.
     pub reserved: u16,
 }
-const _: () = assert!(size_of::<Text>() == 40);
+const _: () = assert!(size_of::<Text>() == 48);
 
 /// A known code object is about to be freed; its address may come back as another one.
 #[repr(C)]

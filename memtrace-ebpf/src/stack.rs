@@ -240,6 +240,7 @@ extern "C" fn send_chunk(_index: u32, space: *mut *mut Space) -> i64 {
     record.head = Text {
         header: emit::header(tag::TEXT, space.id),
         code: text.code,
+        address: text.address + offset,
         offset: offset as u32,
         length: length as u32,
         total: text.total as u32,

@@ -1,3 +1,9 @@
-//! The commands: each takes what was meant, does it, and writes its result.
+//! The commands: each takes what was typed, does it, and writes its result.
+//!
+//! Errors are passed up; the exit code is chosen in `main.rs`.
 
+pub mod attach;
+pub mod output;
 pub mod ps;
+pub mod run;
+mod trace;

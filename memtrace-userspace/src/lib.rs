@@ -2,15 +2,17 @@
 //! is that memory still there?
 //!
 //! Data flows one way: [`kernel`] (the only module that knows aya) gives events, [`python`] says
-//! where an interpreter keeps its things, `session` is the one loop, [`ledger`] the bookkeeping,
+//! where an interpreter keeps its things, [`session`] is the one loop, [`ledger`] the bookkeeping,
 //! [`profile`] a moment of it, [`report`] its printed forms. The last three do no I/O, take no
 //! clock and know neither aya nor clap nor tokio.
 
+pub mod cli;
 pub mod command;
 pub mod kernel;
 pub mod ledger;
 pub mod profile;
 pub mod python;
 pub mod report;
+pub mod session;
 pub mod source;
 pub mod units;

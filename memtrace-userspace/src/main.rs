@@ -1,30 +1,85 @@
 //! The `memtrace` command: parse, run, say what went wrong, choose the exit code.
 
-fn main() {
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    rt.block_on(async {
-        let t = std::time::Instant::now();
-        let (mut p, mut ring) = memtrace::kernel::Probes::load(&memtrace::kernel::Options {
-            ring_bytes: 8 << 20,
-            verbose: false,
-        })
-        .unwrap_or_else(|e| {
-            eprintln!("{e:?}");
-            std::process::exit(1)
-        });
-        eprintln!("loaded {:?}", t.elapsed());
-        p.attach().unwrap();
-        eprintln!("attached {:?}", t.elapsed());
-        let pid: u32 = std::env::args().nth(1).unwrap().parse().unwrap();
-        let s = p.begin(pid, &memtrace_common::layout::PyLayout::NONE, true).unwrap();
-        eprintln!("{s:?} {:?}", t.elapsed());
-        for _ in 0..20 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            ring.drain(1000000, |b| {
-                println!("{:?}", memtrace::kernel::decode(b));
-            });
+use std::process::ExitCode;
+
+use clap::Parser;
+use memtrace::cli::{Cli, Command, Format, ListArgs};
+use memtrace::command::{attach, output::Output, ps, run};
+use memtrace::python::DiscoverError;
+use memtrace::session::SessionError;
+use tracing_subscriber::EnvFilter;
+
+/// Tracing failed.
+const FAILED: u8 = 1;
+/// The target went away before there was anything to report.
+const TARGET_GONE: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(&cli);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(execute(&cli)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("memtrace: {error:#}");
+            ExitCode::from(code_of(&error))
         }
-        p.close(&[pid]).unwrap();
-        eprintln!("{:?}", p.space(s.unwrap().0, s.unwrap().1.id));
-    });
+    }
+}
+
+async fn execute(cli: &Cli) -> anyhow::Result<u8> {
+    match &cli.command {
+        Command::Attach(args) => attach::run(args).await.map(|()| 0),
+        Command::Run(args) => run::run(args).await,
+        Command::Ps(args) => list(args, |json, out| {
+            let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
+            ps::run(format, out).map(|()| true)
+        }),
+        Command::Doctor(_) => Ok(0),
+    }
+}
+
+/// Runs a command that prints a list; `false` from it is exit code 1.
+fn list(
+    args: &ListArgs,
+    write: impl FnOnce(bool, &mut dyn std::io::Write) -> anyhow::Result<bool>,
+) -> anyhow::Result<u8> {
+    let mut all_well = true;
+    Output::open(args.output.as_deref())?.write(|out| {
+        all_well = write(args.format == Format::Json, out)?;
+        Ok(())
+    })?;
+    Ok(if all_well { 0 } else { FAILED })
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<SessionError>() {
+        Some(SessionError::Gone(_) | SessionError::Discover(DiscoverError::Exited { .. })) => {
+            TARGET_GONE
+        }
+        _ => FAILED,
+    }
+}
+
+fn log_to_stderr(cli: &Cli) {
+    let (verbose, quiet) = match &cli.command {
+        Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
+        Command::Run(args) => (args.trace.verbose, args.trace.quiet),
+        Command::Ps(_) | Command::Doctor(_) => (false, false),
+    };
+    let level = match (verbose, quiet) {
+        (true, _) => "memtrace=debug",
+        (_, true) => "error",
+        _ => "warn",
+    };
+    // A logger that is there already is as good.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(level))
+        .without_time()
+        .try_init();
 }

@@ -4,7 +4,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::{Iter, RawTracePoint, UProbe, links::FdLink, uprobe::UProbeScope};
+use aya::programs::uprobe::{UProbeLink, UProbeScope};
+use aya::programs::{Iter, RawTracePoint, UProbe};
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
 use memtrace_common::layout::PyLayout;
@@ -99,7 +100,7 @@ type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
 
 /// Uprobes in one process's interpreter; they go when this is dropped.
 pub struct ProcessProbe {
-    _link: FdLink,
+    _link: UProbeLink,
 }
 
 /// The loaded kernel side.
@@ -108,8 +109,9 @@ pub struct Probes {
     spaces: Table<u64, Space>,
     processes: Table<u32, Process>,
     requests: Table<u32, Request>,
+    bound: HashMap<MapData, u32, u64>,
     next_space: Array<MapData, u64>,
-    _logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> KernelError {
@@ -153,12 +155,12 @@ impl Probes {
             spaces: table(&mut ebpf, "SPACES")?,
             processes: table(&mut ebpf, "PROCESSES")?,
             requests: table(&mut ebpf, "REQUESTS")?,
+            bound: HashMap::try_from(take_map(&mut ebpf, "BOUND")?).map_err(map_error("BOUND"))?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             ebpf,
-            _logger: None,
+            logger,
         };
-        let _ = logger;
         this.next_space.set(0, 1, 0).map_err(map_error("NEXT_SPACE"))?;
         this.locate_cpus(cpus)?;
         Ok((this, Ring::new(ring).map_err(io_error("waiting for the ring buffer"))?))
@@ -313,6 +315,19 @@ impl Probes {
         }
     }
 
+    /// Whether the frame-evaluation probe has seen this thread.
+    #[must_use]
+    pub fn is_bound(&self, tid: u32) -> bool {
+        self.bound.get(&tid, 0).is_ok()
+    }
+
+    /// Passes the kernel side's diagnostics on to `tracing`.
+    pub fn log(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+    }
+
     /// Attaches a uprobe to one process: program `name` at `offset` of the file at `path`.
     ///
     /// # Errors
@@ -334,9 +349,6 @@ impl Probes {
         let scope = UProbeScope::OneProcess(pid.try_into().map_err(|_| KernelError::Absent(name))?);
         let id = program.attach(offset, path, scope).map_err(program_error(name))?;
         let link = program.take_link(id).map_err(program_error(name))?;
-        let link = link.try_into().map_err(|error: aya::programs::links::LinkError| {
-            KernelError::Io { what: "taking a uprobe's link", source: std::io::Error::other(error) }
-        })?;
         Ok(ProcessProbe { _link: link })
     }
 }

@@ -13,7 +13,9 @@ pub struct Ring {
 
 impl Ring {
     pub(super) fn new(buffer: RingBuf<MapData>) -> io::Result<Self> {
-        Ok(Self { buffer: AsyncFd::with_interest(buffer, Interest::READABLE)? })
+        // SAFETY: the ring buffer owns its descriptor and lives as long as the registration.
+        let buffer = unsafe { AsyncFd::register_with_interest(buffer, Interest::READABLE)? };
+        Ok(Self { buffer })
     }
 
     /// Waits until the kernel side says that there is enough to read.

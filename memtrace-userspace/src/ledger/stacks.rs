@@ -38,6 +38,10 @@ pub struct Missing {
     pub piece: u8,
     /// Bytes per character, 0 for bytes.
     pub width: u8,
+    /// Where the text begins in the target.
+    pub address: u64,
+    /// Its bytes.
+    pub total: u32,
 }
 
 /// One frame of a known stack.
@@ -122,8 +126,14 @@ impl StackTable {
         if target.len() == event.offset as usize {
             target.extend_from_slice(bytes);
         }
-        let unread = bytes.is_empty() && event.total > 0;
-        unread.then_some(Missing { code: event.code, piece: event.piece, width: event.width })
+        let unread = bytes.is_empty() && event.total > 0 && event.address != 0;
+        unread.then_some(Missing {
+            code: event.code,
+            piece: event.piece,
+            width: event.width,
+            address: event.address.wrapping_sub(u64::from(event.offset)),
+            total: event.total,
+        })
     }
 
     /// A text that the kernel side could not read, found by other means.
@@ -132,6 +142,7 @@ impl StackTable {
         let event = Text {
             header: memtrace_common::event::Header { tag: 0, space: 0, time_ns: 0 },
             code: missing.code,
+            address: 0,
             offset: 0,
             length: 0,
             total: 0,
@@ -169,7 +180,7 @@ impl StackTable {
     fn finished(&mut self, code: u64) -> Rc<CodeTexts> {
         let known = self.codes.entry(code).or_default();
         let Arriving { texts, raw: [file, name], done } = known;
-        let finished = done.get_or_insert_with(|| {
+        done.get_or_insert_with(|| {
             let mut texts = std::mem::take(texts);
             let decode = |(bytes, width): &(Vec<u8>, u8)| text::decode(bytes, *width);
             texts.file = if file.0.is_empty() { "<unreadable>".into() } else { decode(file) };
@@ -202,6 +213,7 @@ mod tests {
                 let text = Text {
                     header: HEADER,
                     code: address,
+                    address: 0x2000,
                     offset,
                     length,
                     total,
@@ -251,6 +263,7 @@ mod tests {
         let part = |offset, length, total| Text {
             header: HEADER,
             code: 1,
+            address: 0x2000,
             offset,
             length,
             total,
@@ -274,6 +287,7 @@ mod tests {
         let unread = Text {
             header: HEADER,
             code: 1,
+            address: 0x2000,
             offset: 0,
             length: 0,
             total: 9,

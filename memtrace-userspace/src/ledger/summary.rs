@@ -15,7 +15,7 @@ use crate::profile::{
     Ending, FunctionSpan, LineFigures, Memory, Overhead, Place, ProcessProfile, Reason,
     Unattributed,
 };
-use crate::python::line_table::{LineTable, LineTableKind};
+use crate::python::{LineTable, LineTableKind};
 use crate::units::{Bytes, Nanos};
 
 /// What a summary needs beside the books.

@@ -1,0 +1,160 @@
+//! What can be typed. Turning it into what is meant is the commands' business.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::table::Column;
+
+/// Which Python line made this process's resident memory grow, and is that memory still there?
+///
+/// Works on unmodified, running CPython processes (3.8 to 3.15), by PID: nothing is injected,
+/// paused or restarted.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trace running processes until --duration or Ctrl-C, then print the per-line table
+    Attach(AttachArgs),
+    /// Start a command and trace it from its first instruction
+    Run(RunArgs),
+    /// The Python processes here: version, build, what can be traced
+    Ps(ListArgs),
+    /// What this kernel and these privileges allow, and the mend for what they don't
+    Doctor(ListArgs),
+}
+
+/// `memtrace attach`
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// Process ids, as this host sees them
+    #[arg(required = true, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+    /// How to trace and report
+    #[command(flatten)]
+    pub trace: TraceArgs,
+}
+
+/// `memtrace run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// How to trace and report
+    #[command(flatten)]
+    pub trace: TraceArgs,
+    /// The command and its arguments, after `--`
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// What `attach` and `run` share.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Stop after this time: 30s, 5m, 1h30m
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Form of the report
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write the report to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Further columns of the tables: Self, Resident, Returned, Faults, Anon, File, Shmem, Copied,
+    /// Released
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<Column>,
+    /// Lines in the summary over all files
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// Do not trace forked children
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Size of the ring buffer in bytes, a power of two from 4096 on
+    #[arg(long, value_name = "BYTES", default_value_t = memtrace_common::limits::DEFAULT_RING_BYTES,
+          value_parser = ring_bytes)]
+    pub ring_bytes: u32,
+    /// How threads are bound to their Python thread states
+    #[arg(long, value_enum, default_value_t = Bind::Slot, hide = true)]
+    pub bind: Bind,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on standard error, the kernel side included
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `memtrace ps` and `memtrace doctor`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Form of the list
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write the list to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// How threads are bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Bind {
+    /// By their slot in thread-local storage; by the probe where there is none
+    Slot,
+    /// By the frame-evaluation probe
+    FrameEval,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it like 30s, 5m or 1h30m")),
+    }
+}
+
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(bytes) if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) => Ok(bytes),
+        _ => Err("must be a power of two from 4096 to 1073741824".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_mend() {
+        for nonsense in ["soon", "0s", "", "-3s"] {
+            assert!(duration(nonsense).is_err(), "{nonsense:?}");
+        }
+        assert!(duration("soon").unwrap_err().contains("30s"));
+        for nonsense in ["0", "4095", "5000", "many"] {
+            assert!(ring_bytes(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `memtrace attach`: trace running processes until told to stop, then report.
+
+use anyhow::{Context, Result};
+
+use super::output::Output;
+use super::trace::{Stops, plan, report};
+use crate::cli::AttachArgs;
+use crate::python::Images;
+use crate::session::{Session, look_at};
+
+/// Does it. Everything that can be refused is refused before the kernel is touched.
+///
+/// # Errors
+///
+/// Anything that keeps the report from being written; see [`crate::session::SessionError`].
+pub async fn run(args: &AttachArgs) -> Result<()> {
+    let output = Output::open(args.trace.output.as_deref())?;
+    let mut pids = args.pids.clone();
+    pids.sort_unstable();
+    pids.dedup();
+    let mut images = Images::new();
+    let mut found = Vec::new();
+    for pid in pids {
+        found.push((pid, look_at(pid, &mut images)?));
+    }
+    let mut stops = Stops::new().context("signals")?;
+    let mut session = Session::open(&plan(&args.trace))?;
+    for (pid, interpreter) in found {
+        let version = session.attach(pid, interpreter)?;
+        if !args.trace.quiet {
+            eprintln!("memtrace: attached to {pid} (CPython {version})");
+        }
+    }
+    session.run(stops.or_after(&args.trace)).await?;
+    let traced = session.finish()?;
+    report(output, &args.trace, &traced)
+}

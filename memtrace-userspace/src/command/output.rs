@@ -1,0 +1,112 @@
+//! Where results go: standard output, or a file that is known to be writable before any work.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// A place for a result.
+pub struct Output {
+    place: Place,
+}
+
+enum Place {
+    Stdout,
+    Stderr,
+    File(PathBuf, File),
+}
+
+impl Output {
+    /// Standard output, or `path`: opened now, so that a file that can't be written is found
+    /// before tracing and not after. What it holds stays until there is something to put there.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be opened for writing.
+    pub fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let place = match path {
+            None => Place::Stdout,
+            Some(path) => {
+                let file = File::options().write(true).create(true).truncate(false).open(path);
+                let file = file.with_context(|| format!("can't write to {}", path.display()))?;
+                Place::File(path.to_owned(), file)
+            }
+        };
+        Ok(Self { place })
+    }
+
+    /// As [`Output::open`], with standard error instead of standard output, which belongs to the
+    /// command that is run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::open`].
+    pub fn beside_a_command(path: Option<&Path>) -> anyhow::Result<Self> {
+        let mut output = Self::open(path)?;
+        if matches!(output.place, Place::Stdout) {
+            output.place = Place::Stderr;
+        }
+        Ok(output)
+    }
+
+    /// Columns of the terminal that the result goes to; `None` when it goes elsewhere.
+    #[must_use]
+    pub fn terminal_width(&self) -> Option<usize> {
+        let size = match &self.place {
+            Place::Stdout if io::stdout().is_terminal() => {
+                rustix::termios::tcgetwinsize(io::stdout())
+            }
+            Place::Stderr if io::stderr().is_terminal() => {
+                rustix::termios::tcgetwinsize(io::stderr())
+            }
+            _ => return None,
+        };
+        size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
+    /// Writes the result. A reader that went away is no failure.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    pub fn write(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let result = match self.place {
+            Place::Stdout => to(io::stdout().lock(), write),
+            Place::Stderr => to(io::stderr().lock(), write),
+            Place::File(path, file) => file
+                .set_len(0)
+                .or_else(|error| if is_special(&file) { Ok(()) } else { Err(error) })
+                .map_err(anyhow::Error::from)
+                .and_then(|()| to(file, write))
+                .with_context(|| format!("can't write to {}", path.display())),
+        };
+        match result {
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// Pipes and devices have no length to set.
+fn is_special(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| !metadata.is_file())
+}
+
+fn to(
+    out: impl Write,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(out);
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,90 @@
+//! What `attach` and `run` share: the plan, the stop, the report.
+
+use std::io::Write;
+
+use anyhow::Result;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::output::Output;
+use crate::cli::{Bind, Format, TraceArgs};
+use crate::kernel::Options;
+use crate::report::{SourceTexts, json, table};
+use crate::session::{Binding, Plan, Traced};
+use crate::source;
+
+/// What is meant by what was typed.
+pub(super) fn plan(args: &TraceArgs) -> Plan {
+    Plan {
+        follow: !args.no_follow,
+        binding: match args.bind {
+            Bind::Slot => Binding::Auto,
+            Bind::FrameEval => Binding::FrameEvaluation,
+        },
+        options: Options { ring_bytes: args.ring_bytes, verbose: args.verbose },
+    }
+}
+
+/// The signals that end tracing. After the first one their usual effect is back, so that a second
+/// Ctrl-C ends memtrace.
+pub(super) struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Ready when tracing shall end: a signal, or the time is over.
+    pub(super) async fn or_after(&mut self, args: &TraceArgs) {
+        let time = async {
+            match args.duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => restore(),
+            _ = self.terminate.recv() => restore(),
+            () = time => {}
+        }
+    }
+}
+
+/// Gives SIGINT and SIGTERM their default effect back.
+pub(super) fn restore() {
+    for number in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the default action is no handler of ours.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+}
+
+/// Writes the report.
+pub(super) fn report(output: Output, args: &TraceArgs, traced: &Traced) -> Result<()> {
+    let width = output.terminal_width();
+    let color =
+        width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let options = table::TableOptions {
+        top_lines: args.limit,
+        columns: args.columns.clone(),
+        width: width.unwrap_or(table::TableOptions::default().width),
+        color,
+        ..Default::default()
+    };
+    output.write(|out: &mut dyn Write| {
+        match args.format {
+            Format::Json => json::write(out, &traced.profile)?,
+            Format::Table => {
+                let sources: SourceTexts = source::gather(&traced.profile, &options, &|index| {
+                    traced.files.get(index).and_then(Option::as_ref)
+                });
+                table::write(out, &traced.profile, &sources, &options)?;
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,232 @@
+//! The one loop: events in, books kept, interpreters recognised, targets let go, a profile out.
+//!
+//! All state changes happen here, in the order in which the kernel side made the records. The
+//! shutdown order is written once, in [`Session::finish`].
+
+mod binding;
+mod child;
+mod end;
+mod presence;
+mod recognise;
+mod target;
+mod targets;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+use tracing::warn;
+
+pub use binding::Binding;
+pub use child::{Child, ChildEnd};
+pub use target::Target;
+
+use crate::kernel::{KernelError, Options, Probes, Ring, decode};
+use crate::profile::Profile;
+use crate::python::Images;
+use crate::python::Interpreter;
+use crate::python::{DiscoverError, Refusal};
+use crate::python::{Discovery, discover};
+use crate::source::TargetFiles;
+use targets::Targets;
+
+/// How often waiting records are fetched when the kernel side has not woken us before.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Records taken in one go before anything else gets its turn.
+const BATCH: usize = 1 << 16;
+
+/// What stops tracing before it has begun.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The kernel side.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// A target can't be looked at.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// A target is a Python that can't be traced.
+    #[error("process {pid}: {refusal}")]
+    Refused {
+        /// Which.
+        pid: u32,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A target is no Python.
+    #[error("process {pid} ({name}) is not a Python process; `memtrace ps` lists those that are")]
+    NotPython {
+        /// Which.
+        pid: u32,
+        /// Its `comm`.
+        name: String,
+    },
+    /// The target ended before there was anything to report.
+    #[error("process {0} ended before it could be traced")]
+    Gone(u32),
+    /// The command can't be started.
+    #[error("{command}: {source}")]
+    Start {
+        /// What was to be started.
+        command: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The event loop itself.
+    #[error("waiting for events: {0}")]
+    Wait(std::io::Error),
+}
+
+/// What to trace, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Follow forked children.
+    pub follow: bool,
+    /// How threads are bound to thread states.
+    pub binding: Binding,
+    /// For the kernel side.
+    pub options: Options,
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The time is over, or the user said so.
+    Asked,
+    /// No target is left.
+    NoTargets,
+}
+
+/// A trace under way.
+pub struct Session {
+    ring: Ring,
+    targets: Targets,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+/// The result: figures, and the files that their sources are read from.
+pub struct Traced {
+    /// The figures.
+    pub profile: Profile,
+    /// By process, in the profile's order.
+    pub files: Vec<Option<TargetFiles>>,
+}
+
+impl Session {
+    /// Loads and attaches the kernel side; no target is traced yet.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`].
+    pub fn open(plan: &Plan) -> Result<Self, SessionError> {
+        let (mut probes, ring) = Probes::load(&plan.options)?;
+        probes.attach()?;
+        let targets = Targets::new(probes, plan.follow, plan.binding);
+        Ok(Self { ring, targets, started: Instant::now(), started_at: SystemTime::now() })
+    }
+
+    /// Begins to trace a process whose interpreter was found; returns Python's version.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]: it is gone, or the kernel side fails.
+    pub fn attach(&mut self, pid: u32, interpreter: Interpreter) -> Result<String, SessionError> {
+        let version = interpreter.text.clone();
+        self.targets.begin(pid, interpreter)?;
+        Ok(version)
+    }
+
+    /// Announces a child of ours that is about to `exec`.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`].
+    pub fn expect(&mut self, pid: u32) -> Result<(), SessionError> {
+        Ok(self.targets.expect(pid)?)
+    }
+
+    /// Traces until `stop` is ready or no target is left.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] when the kernel side fails; what was recorded so far is kept.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<Ended, SessionError> {
+        tokio::pin!(stop);
+        let mut tick = interval_at((Instant::now() + TICK).into(), TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = self.targets.next_recognition();
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(Ended::Asked),
+                woken = self.ring.wake() => woken.map_err(SessionError::Wait)?,
+                _ = tick.tick() => {}
+                () = sleep_until(due.unwrap_or_else(|| Instant::now() + TICK).into()),
+                    if due.is_some() => {}
+            }
+            while self.drain() == BATCH {
+                // A storm must not keep us from the signal that ends it.
+                if futures_ready(&mut stop).await {
+                    return Ok(Ended::Asked);
+                }
+            }
+            self.targets.tend(Instant::now())?;
+            if !self.targets.any_left() {
+                return Ok(Ended::NoTargets);
+            }
+        }
+    }
+
+    /// Books what is waiting; returns how many records there were.
+    fn drain(&mut self) -> usize {
+        let targets = &mut self.targets;
+        self.ring.drain(BATCH, |bytes| match decode(bytes) {
+            Ok(event) => targets.handle(event),
+            Err(error) => warn!("{error}"),
+        })
+    }
+
+    /// Ends tracing, in this order: the counters are read one last time and recording stops;
+    /// what is still in the ring buffer is booked; the kernel side is detached; then the targets
+    /// are looked at once more for what is still present, and the figures are summed up.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn finish(mut self) -> Result<Traced, SessionError> {
+        let live = self.targets.live();
+        self.targets.probes().close(&live)?;
+        while self.drain() > 0 {}
+        self.targets.read_tallies();
+        let duration = self.started.elapsed();
+        let Self { ring, targets, started_at, .. } = self;
+        let targets = targets.detach();
+        drop(ring);
+        Ok(end::sum_up(targets, started_at, duration))
+    }
+}
+
+/// Whether the future is ready now.
+async fn futures_ready(future: &mut std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+    tokio::select! {
+        biased;
+        () = future => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
+/// Looks at a process for [`Session::attach`]; nothing is loaded or attached for that.
+///
+/// # Errors
+///
+/// [`SessionError`]: there is no such process, it is no Python, or one that can't be traced.
+pub fn look_at(pid: u32, images: &mut Images) -> Result<Interpreter, SessionError> {
+    match discover(pid, images)? {
+        Discovery::Python(interpreter) => Ok(*interpreter),
+        Discovery::Refused(refusal) => Err(SessionError::Refused { pid, refusal }),
+        Discovery::NotPython => {
+            let name = target::comm(pid).ok_or(SessionError::Gone(pid))?;
+            Err(SessionError::NotPython { pid, name })
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Threads bound to their thread states by the frame-evaluation probe, where no slot is known.
+//!
+//! The probe is attached only while a thread is still unbound: every hit costs the target about a
+//! microsecond, and up to 3.10 every Python call is a hit.
+
+use std::collections::{HashMap, HashSet};
+
+use memtrace_common::layout::{PyLayout, Slot};
+use tracing::warn;
+
+use super::target::Target;
+use crate::kernel::Probes;
+use crate::python::Interpreter;
+
+/// How a thread's state is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// By its slot in thread-local storage, or by the probe where there is none.
+    Auto,
+    /// By the probe (for tests, and for a libc that memtrace does not know).
+    FrameEvaluation,
+}
+
+/// Checks that a thread gets to run Python before it is taken for a native one.
+const PATIENCE: u32 = 20;
+
+/// A target whose threads are being bound.
+struct Watched {
+    interpreter: Interpreter,
+    by_probe: bool,
+    /// Checks survived by threads that are still unbound.
+    waited: HashMap<u32, u32>,
+    native: HashSet<u32>,
+}
+
+/// The interpreters of live targets, and those among them that need the probe.
+pub(super) struct Bindings {
+    mode: Binding,
+    watched: HashMap<u32, Watched>,
+}
+
+impl Bindings {
+    pub(super) fn new(mode: Binding) -> Self {
+        Self { mode, watched: HashMap::new() }
+    }
+
+    fn needs_probe(&self, interpreter: &Interpreter) -> bool {
+        self.mode == Binding::FrameEvaluation
+            || (interpreter.started && interpreter.layout.slot == Slot::Unknown as u32)
+    }
+
+    /// The layout that the kernel side gets.
+    pub(super) fn layout(&self, interpreter: &Interpreter) -> PyLayout {
+        if self.needs_probe(interpreter) { interpreter.layout_bound() } else { interpreter.layout }
+    }
+
+    pub(super) fn watch(&mut self, _pid: u32, space: u32, interpreter: &Interpreter) {
+        let by_probe = self.needs_probe(interpreter);
+        self.watched.insert(
+            space,
+            Watched {
+                interpreter: interpreter.clone(),
+                by_probe,
+                waited: HashMap::new(),
+                native: HashSet::new(),
+            },
+        );
+    }
+
+    pub(super) fn interpreter(&self, space: u32) -> Option<&Interpreter> {
+        self.watched.get(&space).map(|watched| &watched.interpreter)
+    }
+
+    pub(super) fn forget(&mut self, space: u32) {
+        self.watched.remove(&space);
+    }
+
+    /// Attaches the probe where a thread is unbound, and takes it off where none is.
+    pub(super) fn tend(&mut self, probes: &mut Probes, targets: &mut HashMap<u32, Target>) {
+        for (space, watched) in self.watched.iter_mut().filter(|(_, watched)| watched.by_probe) {
+            let Some(target) = targets.get_mut(space) else { continue };
+            if !watched.has_unbound(target.pid, probes) {
+                target.eval_probe = None;
+                continue;
+            }
+            let (None, Some(point)) = (&target.eval_probe, &watched.interpreter.eval_frame) else {
+                continue;
+            };
+            let attached =
+                probes.attach_to_process("eval_frame", target.pid, &point.path, point.file_offset);
+            match attached {
+                Ok(probe) => target.eval_probe = Some(probe),
+                Err(error) => warn!("process {}: {error}", target.pid),
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// Whether a thread that may run Python is not bound yet.
+    fn has_unbound(&mut self, pid: u32, probes: &Probes) -> bool {
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+        let threads: HashSet<u32> =
+            tasks.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        self.waited.retain(|tid, _| threads.contains(tid));
+        let mut unbound = false;
+        for tid in threads {
+            if self.native.contains(&tid) {
+                continue;
+            }
+            if probes.is_bound(tid) {
+                self.waited.remove(&tid);
+                continue;
+            }
+            let waited = self.waited.entry(tid).or_default();
+            *waited += 1;
+            if *waited > PATIENCE {
+                self.native.insert(tid);
+            } else {
+                unbound = true;
+            }
+        }
+        unbound
+    }
+}

@@ -1,0 +1,118 @@
+//! One traced address space in user space: its books, its stacks, what is known of its process.
+
+use std::time::Instant;
+
+use memtrace_common::settings::{COUNTERS, Tally};
+
+use crate::kernel::ProcessProbe;
+use crate::ledger::{SpaceLedger, StackTable};
+use crate::profile::Ending;
+use crate::python::LineTableKind;
+use crate::source::TargetFiles;
+
+/// What is known of the interpreter.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// `3.12.1`
+    pub version: String,
+    /// How its line tables are read.
+    pub line_table: LineTableKind,
+}
+
+/// When to look again for an interpreter, and how long to wait after that.
+#[derive(Debug, Clone, Copy)]
+pub struct Recognition {
+    /// Next look.
+    pub due: Instant,
+    /// Looks so far.
+    pub looks: u32,
+}
+
+/// A traced address space: a process, or one of its lives between two `exec`s.
+pub struct Target {
+    /// As the host sees it.
+    pub pid: u32,
+    /// Of which target's process it is a fork.
+    pub parent: Option<u32>,
+    /// Key of its space in the kernel side's map.
+    pub mm: u64,
+    /// Number of its space.
+    pub space: u32,
+    /// Its books.
+    pub books: SpaceLedger,
+    /// Its stacks.
+    pub stacks: StackTable,
+    /// Its interpreter, once recognised.
+    pub python: Option<Known>,
+    /// Still to be recognised, or to be looked at again.
+    pub recognition: Option<Recognition>,
+    /// Its arguments.
+    pub command: Vec<String>,
+    /// Its root and directory, for source text.
+    pub files: Option<TargetFiles>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The kernel side's last word; while it runs, only its beginning.
+    pub tally: Tally,
+    /// Sentences for the reader.
+    pub notes: Vec<String>,
+    /// Uprobe on the death of code objects.
+    pub code_probe: Option<ProcessProbe>,
+    /// Uprobe on frame evaluation, while threads are being bound.
+    pub eval_probe: Option<ProcessProbe>,
+}
+
+impl Target {
+    /// A target that begins with `pages` per counter.
+    #[must_use]
+    pub fn new(pid: u32, space: u32, mm: u64, pages: [i64; COUNTERS]) -> Self {
+        Self {
+            pid,
+            parent: None,
+            mm,
+            space,
+            books: SpaceLedger::new(pages),
+            stacks: StackTable::default(),
+            python: None,
+            recognition: None,
+            command: command_line(pid),
+            files: TargetFiles::open(pid).ok(),
+            ending: Ending::Running,
+            tally: Tally { pages, ..Tally::default() },
+            notes: Vec::new(),
+            code_probe: None,
+            eval_probe: None,
+        }
+    }
+
+    /// Whether it is still traced.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.ending == Ending::Running
+    }
+
+    /// It is over; `tally` is the kernel side's last word.
+    pub fn end(&mut self, ending: Ending, tally: Tally) {
+        self.ending = ending;
+        self.tally = tally;
+        self.recognition = None;
+        self.code_probe = None;
+        self.eval_probe = None;
+    }
+}
+
+/// A process's arguments; its `comm` when they are empty; nothing when it is gone.
+#[must_use]
+pub(super) fn command_line(pid: u32) -> Vec<String> {
+    let arguments = procfs::process::Process::new(pid.cast_signed())
+        .and_then(|process| process.cmdline())
+        .unwrap_or_default();
+    if arguments.is_empty() { comm(pid).into_iter().collect() } else { arguments }
+}
+
+/// A process's kernel name.
+#[must_use]
+pub(super) fn comm(pid: u32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
+}

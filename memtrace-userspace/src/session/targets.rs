@@ -1,0 +1,300 @@
+//! All targets of a trace, and what each kind of event means for them.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use memtrace_common::event::{Execed, Exited, Forked, Header};
+use memtrace_common::settings::{CLOSED, Tally};
+use tracing::debug;
+
+use super::SessionError;
+use super::binding::{Binding, Bindings};
+use super::recognise;
+use super::target::{Known, Recognition, Target, command_line};
+use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
+use crate::profile::Ending;
+use crate::python::Images;
+use crate::python::Interpreter;
+use crate::source::TargetFiles;
+
+/// How often targets are checked for an end that the ring buffer had no room for, and for threads
+/// that are still to be bound.
+const CHECK: Duration = Duration::from_millis(250);
+
+/// Every target, dead or alive, by the number of its space.
+pub(super) struct Targets {
+    probes: Probes,
+    targets: HashMap<u32, Target>,
+    /// In the order in which they were met.
+    order: Vec<u32>,
+    images: Images,
+    bindings: Bindings,
+    follow: bool,
+    /// A command of ours that has not called `exec` yet.
+    expected: Option<u32>,
+    checked: Instant,
+}
+
+impl Targets {
+    pub(super) fn new(probes: Probes, follow: bool, binding: Binding) -> Self {
+        Self {
+            probes,
+            targets: HashMap::new(),
+            order: Vec::new(),
+            images: Images::new(),
+            bindings: Bindings::new(binding),
+            follow,
+            expected: None,
+            checked: Instant::now(),
+        }
+    }
+
+    pub(super) fn probes(&mut self) -> &mut Probes {
+        &mut self.probes
+    }
+
+    /// Begins to trace a process whose interpreter is known.
+    pub(super) fn begin(&mut self, pid: u32, interpreter: Interpreter) -> Result<(), SessionError> {
+        let layout = self.bindings.layout(&interpreter);
+        let Some((mm, space)) = self.probes.begin(pid, &layout, self.follow)? else {
+            return Err(SessionError::Gone(pid));
+        };
+        let target = Target::new(pid, space.id, mm, space.tally.pages);
+        self.add(target);
+        self.recognised(space.id, interpreter)
+    }
+
+    /// A child of ours is about to call `exec`.
+    pub(super) fn expect(&mut self, pid: u32) -> Result<(), KernelError> {
+        self.expected = Some(pid);
+        self.probes.expect_exec(pid, self.follow)
+    }
+
+    /// The command did not come to `exec` after all, or has ended.
+    pub(super) fn any_left(&self) -> bool {
+        self.expected.is_some() || self.targets.values().any(Target::is_live)
+    }
+
+    fn add(&mut self, target: Target) {
+        self.order.push(target.space);
+        self.targets.insert(target.space, target);
+    }
+
+    /// What a recognised interpreter brings: its version, its notes, the probe on dying code.
+    fn recognised(&mut self, space: u32, interpreter: Interpreter) -> Result<(), SessionError> {
+        let Some(target) = self.targets.get_mut(&space) else { return Ok(()) };
+        target.python =
+            Some(Known { version: interpreter.text.clone(), line_table: interpreter.line_table });
+        target.notes.clone_from(&interpreter.notes);
+        if let Some(point) = &interpreter.code_dealloc
+            && target.code_probe.is_none()
+        {
+            let attached = self.probes.attach_to_process(
+                "code_dealloc",
+                target.pid,
+                &point.path,
+                point.file_offset,
+            );
+            match attached {
+                Ok(probe) => target.code_probe = Some(probe),
+                Err(error) => target.notes.push(format!(
+                    "code objects that die are not noticed ({error}): a line may bear the name of \
+                     another one whose address it took over"
+                )),
+            }
+        }
+        self.bindings.watch(target.pid, space, &interpreter);
+        let finished = interpreter.started && interpreter.code_dealloc.is_some();
+        if finished {
+            target.recognition = None;
+        } else if target.recognition.is_none() {
+            target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
+        }
+        Ok(())
+    }
+
+    /// One record of the kernel side.
+    pub(super) fn handle(&mut self, event: Event<'_>) {
+        match event {
+            Event::Growth(event) => self.with(event.header, |target| target.books.growth(&event)),
+            Event::Returned(event) => {
+                self.with(event.header, |target| target.books.returned(&event));
+            }
+            Event::Moved(event) => self.with(event.header, |target| target.books.moved(&event)),
+            Event::Copied(event) => {
+                self.with(event.header, |target| target.books.copied(event.stack));
+            }
+            Event::Stack(event, frames) => {
+                self.with(event.header, |target| target.stacks.stack(&event, &frames));
+            }
+            Event::Code(event) => self.with(event.header, |target| target.stacks.code(&event)),
+            Event::Text(event, bytes) => self.with(event.header, |target| {
+                if let Some(missing) = target.stacks.text(&event, bytes) {
+                    recognise::supply(target, missing);
+                }
+            }),
+            Event::CodeFreed(event) => {
+                self.with(event.header, |target| target.stacks.code_freed(event.code));
+            }
+            Event::Forked(event) => self.forked(&event),
+            Event::Execed(event) => self.execed(&event),
+            Event::Exited(event) => self.exited(&event),
+        }
+    }
+
+    fn with(&mut self, header: Header, act: impl FnOnce(&mut Target)) {
+        match self.targets.get_mut(&header.space) {
+            Some(target) => act(target),
+            None => debug!("a record of unknown space {}", header.space),
+        }
+    }
+
+    fn forked(&mut self, event: &Forked) {
+        let mut child = Target::new(event.pid, event.header.space, event.mm, event.pages);
+        let mut interpreter = None;
+        if let Some(parent) = self.targets.get(&event.parent) {
+            child.parent = Some(parent.pid);
+            child.python.clone_from(&parent.python);
+            if child.command.is_empty() {
+                child.command.clone_from(&parent.command);
+            }
+            interpreter = self.bindings.interpreter(parent.space).cloned();
+            // Even with the layout at hand: its parent may have been recognised between the fork
+            // and now.
+            if interpreter.is_none() || parent.recognition.is_some() {
+                child.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
+            }
+        }
+        let space = child.space;
+        self.add(child);
+        if let Some(interpreter) = interpreter
+            && let Err(error) = self.recognised(space, interpreter)
+        {
+            debug!("child {}: {error}", event.pid);
+        }
+    }
+
+    fn execed(&mut self, event: &Execed) {
+        if self.expected == Some(event.pid) {
+            self.expected = None;
+        }
+        self.finish_target(event.old, Ending::Execed, event.old_tally);
+        let mut target = Target::new(event.pid, event.header.space, event.mm, event.pages);
+        target.parent = self.targets.get(&event.old).and_then(|old| old.parent);
+        target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
+        if target.command.is_empty() {
+            let end = event.comm.iter().position(|byte| *byte == 0).unwrap_or(event.comm.len());
+            target.command = vec![String::from_utf8_lossy(&event.comm[..end]).into_owned()];
+        }
+        self.add(target);
+    }
+
+    fn exited(&mut self, event: &Exited) {
+        self.finish_target(event.header.space, Ending::Exited, event.tally);
+    }
+
+    fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
+        if let Some(target) = self.targets.get_mut(&space)
+            && target.is_live()
+        {
+            target.end(ending, tally);
+            self.bindings.forget(space);
+            self.probes.forget(target.mm, space);
+        }
+    }
+
+    /// When the next target is to be looked at for its interpreter.
+    pub(super) fn next_recognition(&self) -> Option<Instant> {
+        let recognitions = self.targets.values().filter_map(|target| target.recognition);
+        recognitions.map(|recognition| recognition.due).min()
+    }
+
+    /// What is due: looks for interpreters, threads to bind, ends without a record.
+    pub(super) fn tend(&mut self, now: Instant) -> Result<(), SessionError> {
+        let due: Vec<u32> = self
+            .targets
+            .values()
+            .filter(|target| target.recognition.is_some_and(|recognition| recognition.due <= now))
+            .map(|target| target.space)
+            .collect();
+        for space in due {
+            self.look_again(space)?;
+        }
+        if now.duration_since(self.checked) >= CHECK {
+            self.checked = now;
+            self.probes.log();
+            self.find_ended();
+            self.bindings.tend(&mut self.probes, &mut self.targets);
+        }
+        Ok(())
+    }
+
+    fn look_again(&mut self, space: u32) -> Result<(), SessionError> {
+        let Some(target) = self.targets.get_mut(&space) else { return Ok(()) };
+        let found = recognise::look(target, &mut self.images);
+        let (pid, space) = (target.pid, target.space);
+        if let Some(interpreter) = found {
+            let layout = self.bindings.layout(&interpreter);
+            if self.probes.configure(pid, space, &layout)? {
+                // The files that it was started with may be others than those of its parent.
+                if let Some(target) = self.targets.get_mut(&space) {
+                    target.command = command_line(pid);
+                    target.files = TargetFiles::open(pid).ok().or(target.files.take());
+                }
+                self.recognised(space, interpreter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Targets that ended while the ring buffer was full have no record of it.
+    fn find_ended(&mut self) {
+        if let Some(pid) = self.expected
+            && !std::path::Path::new(&format!("/proc/{pid}")).exists()
+        {
+            self.expected = None;
+        }
+        let mut ended = Vec::new();
+        for target in self.targets.values().filter(|target| target.is_live()) {
+            match self.probes.space(target.mm, target.space) {
+                Some(space) if space.state == CLOSED => ended.push((target.space, space.tally)),
+                Some(_) => {}
+                None => ended.push((target.space, target.tally)),
+            }
+        }
+        for (space, tally) in ended {
+            self.finish_target(space, Ending::Exited, tally);
+        }
+    }
+
+    /// The processes that are still traced.
+    pub(super) fn live(&self) -> Vec<u32> {
+        self.targets.values().filter(|target| target.is_live()).map(|target| target.pid).collect()
+    }
+
+    /// Takes over the kernel side's last word for the targets that run on.
+    pub(super) fn read_tallies(&mut self) {
+        for target in self.targets.values_mut().filter(|target| target.is_live()) {
+            if let Some(space) = self.probes.space(target.mm, target.space) {
+                target.tally = space.tally;
+            }
+        }
+    }
+
+    /// Takes the kernel side off. Closing a uprobe waits for grace periods of the kernel, and
+    /// closers that wait together share them, so each link is closed in a thread of its own.
+    pub(super) fn detach(mut self) -> Vec<Target> {
+        let mut links: Vec<ProcessProbe> = Vec::new();
+        for target in self.targets.values_mut() {
+            links.extend(target.code_probe.take());
+            links.extend(target.eval_probe.take());
+        }
+        std::thread::scope(|scope| {
+            for link in links {
+                scope.spawn(move || drop(link));
+            }
+            drop(self.probes);
+        });
+        self.order.iter().filter_map(|space| self.targets.remove(space)).collect()
+    }
+}
