@@ -6,6 +6,8 @@
 //! [`profile`] a moment of it, [`report`] its printed forms. The last three do no I/O, take no
 //! clock and know neither aya nor clap nor tokio.
 
+pub mod command;
+pub mod kernel;
 pub mod profile;
 pub mod python;
 pub mod report;

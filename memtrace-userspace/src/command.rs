@@ -1,0 +1,3 @@
+//! The commands, one file each: what was typed becomes a plan, and the plan is run.
+
+pub mod doctor;
