@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("  {}", need.name());
     }
     if options.check {
-        bail!("{} things are missing; `cargo xtask setup` installs them", needs.len());
+        bail!("not complete; `cargo xtask setup` installs what is missing");
     }
     let start = Instant::now();
     install(&needs)?;
@@ -192,12 +192,13 @@ fn install_linker() -> Result<()> {
 
 fn install_numpy(python: &Python, folder: &Path) -> Result<()> {
     // A folder that appears only when it is complete.
-    let part = folder.with_extension("part");
+    let part = PathBuf::from(format!("{}.part", folder.display()));
     if part.exists() {
         fs::remove_dir_all(&part).with_context(|| format!("cannot remove {}", part.display()))?;
     }
     process::run(
         Command::new(&python.path)
+            .env("PIP_ROOT_USER_ACTION", "ignore")
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-deps", "--only-binary", ":all:"])
             .arg("--target")
