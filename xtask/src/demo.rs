@@ -98,6 +98,7 @@ fn trace(service: &mut Service, seconds: u64, stop: &AtomicBool) -> Result<()> {
     println!("$ {}", process::shown(&command));
     // A group of its own: Ctrl-C reaches memtrace once, from here.
     let mut memtrace = command
+        .stdin(Stdio::null())
         .process_group(0)
         .spawn()
         .map(Running)

@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use crate::process;
 
@@ -41,12 +42,12 @@ impl Python {
 
 /// All supported interpreters found on `PATH`, with pyenv and in the system's folders, oldest first.
 pub(crate) fn find() -> Vec<Python> {
-    let mut seen = BTreeSet::new();
-    let mut found: Vec<_> = candidates()
-        .into_iter()
-        .filter(|path| seen.insert(path.clone()))
-        .filter_map(|p| probe(&p))
-        .collect();
+    let files: BTreeSet<PathBuf> = candidates().into_iter().collect();
+    // All at once: pyenv's shims take a while to answer.
+    let mut found: Vec<Python> = thread::scope(|scope| {
+        let asked: Vec<_> = files.iter().map(|file| scope.spawn(|| probe(file))).collect();
+        asked.into_iter().filter_map(|answer| answer.join().ok().flatten()).collect()
+    });
     found.sort();
     found.dedup();
     found

@@ -1,9 +1,11 @@
 //! `cargo xtask setup`: installs what is missing, from package registries only, and says what.
 //!
-//! Three kinds of need: Debian packages by name, programs by `cargo install`, and numpy for one
-//! interpreter in a folder of the project's own (`.cache`), so that no Python installation of the
-//! machine is touched. It never removes or upgrades anything.
+//! Three kinds of need: Debian packages by name, programs by `cargo install`, and numpy for each
+//! Python series below the build folder, so that no Python installation of the machine is touched.
+//! It never removes or upgrades anything.
 
+use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,13 +127,20 @@ fn is_installed(package: &str) -> bool {
         == Some("installed")
 }
 
-/// numpy goes to `.cache/numpy-3.N` for the newest interpreter with pip; tests put that folder
-/// into `PYTHONPATH`. No interpreter with pip is no need: the tests then say so.
-fn missing_numpy() -> Option<Need> {
-    let python = python::find().into_iter().rev().find(|python| python.has_module("pip"))?;
-    let folder = root().join(".cache").join(format!("numpy-{}", python.series()));
-    let there = folder.join("numpy/__init__.py").is_file();
-    (!there).then_some(Need::Numpy(python, folder))
+/// numpy for each Python series, in the folder where the tests look for it. Of several
+/// interpreters of a series the first with pip serves. A series without pip is no need: the test
+/// that wants numpy there says so.
+fn missing_numpy() -> Vec<Need> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let folder = root().join(target).join("memtrace-tests");
+    let mut needs: BTreeMap<String, Need> = BTreeMap::new();
+    for python in python::find() {
+        let own = folder.join(format!("numpy-{}", python.series()));
+        if !own.exists() && !needs.contains_key(&python.series()) && python.has_module("pip") {
+            needs.insert(python.series(), Need::Numpy(python, own));
+        }
+    }
+    needs.into_values().collect()
 }
 
 fn install(needs: &[Need]) -> Result<()> {
@@ -191,6 +200,9 @@ fn install_linker() -> Result<()> {
 }
 
 fn install_numpy(python: &Python, folder: &Path) -> Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
     // A folder that appears only when it is complete.
     let part = PathBuf::from(format!("{}.part", folder.display()));
     if part.exists() {

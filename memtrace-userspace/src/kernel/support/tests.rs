@@ -191,14 +191,22 @@ fn tracefs_in_its_old_place_serves() {
 
 #[test]
 fn tracefs_that_this_user_may_not_read_asks_for_root() {
-    // Root reads what it likes, so the mode tells nothing to it.
     let fake = Fake::new();
-    let events = fake.0.path().join("sys/kernel/tracing/events");
-    fs::set_permissions(&events, fs::Permissions::from_mode(0)).unwrap();
-    let fault = fake.examine().into_iter().find(|check| check.name == "tracefs").unwrap();
-    fs::set_permissions(&events, fs::Permissions::from_mode(0o755)).unwrap();
-    let expected = if rustix::process::geteuid().is_root() { Status::Ok } else { Status::Missing };
-    assert_eq!(fault.status, expected, "{fault:?}");
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    mode(fake.0.path(), 0o755).unwrap();
+    mode(&fake.0.path().join("sys/kernel/tracing/events"), 0o000).unwrap();
+    let check = std::thread::scope(|scope| {
+        let nobody = || {
+            // Root reads whatever the mode says, so this thread alone becomes somebody else.
+            if rustix::process::geteuid().is_root() {
+                rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65_534)).unwrap();
+            }
+            fake.examine().into_iter().find(|check| check.name == "tracefs").unwrap()
+        };
+        scope.spawn(nobody).join().unwrap()
+    });
+    assert_eq!(check.status, Status::Missing, "{check:?}");
+    assert!(check.mend.unwrap().contains("as root"));
 }
 
 #[test]
