@@ -177,6 +177,8 @@ fn flags(root: &Path, tools: &Toolchain) -> Result<Vec<String>> {
         format!("-Clinker={}", tools.linker.display()),
         "-Clink-arg=--btf".to_owned(),
         "-Cdebuginfo=2".to_owned(),
+        // Atomic operations that give the old value. The kernels that memtrace runs on know them.
+        "-Ctarget-cpu=v3".to_owned(),
     ];
     let mut map = |from: &Path, to: &str| {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
