@@ -105,8 +105,8 @@ pub(super) fn capabilities(machine: &Machine) -> Vec<Check> {
             return good(name, "covered by CAP_SYS_ADMIN");
         }
         let mend = format!(
-            "run memtrace as root (sudo), or give the program the capability: sudo setcap \
-             cap_bpf,cap_perfmon,cap_sys_ptrace,cap_checkpoint_restore+ep \"$(command -v memtrace)\"; it {what}"
+            "it {what}: run memtrace as root (sudo), or give it the capability: sudo setcap \
+             cap_bpf,cap_perfmon,cap_sys_ptrace,cap_checkpoint_restore+ep \"$(command -v memtrace)\""
         );
         check(name, otherwise, "not held", Some(mend))
     };
@@ -144,7 +144,7 @@ pub(super) fn lockdown(machine: &Machine) -> Check {
 pub(super) fn btf(machine: &Machine) -> Check {
     let name = "BTF";
     let file = "/sys/kernel/btf/vmlinux";
-    let mend = "run a kernel built with CONFIG_DEBUG_INFO_BTF=y (all large distributions' are)";
+    let mend = "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are";
     match fs::File::open(machine.path(file)).and_then(|mut file| {
         let mut magic = [0; 2];
         io_read(&mut file, &mut magic).map(|()| u16::from_ne_bytes(magic))
