@@ -131,10 +131,7 @@ pub fn thread_state<M: ReadMemory>(
     let address = if slot == Slot::Direct as u32 {
         thread_pointer.wrapping_add(layout.slot_first as u64)
     } else if slot == Slot::KeyAt as u32 {
-        match key_slot(memory, layout.key_address, thread_pointer) {
-            Ok(address) => address,
-            Err(outcome) => return Err(outcome),
-        }
+        key_slot(memory, layout.key_address, thread_pointer)?
     } else if slot == Slot::TwoLevel as u32 {
         match memory.read_u64(thread_pointer.wrapping_add(layout.slot_first as u64)) {
             Some(0) => return Err(Outcome::NativeThread),

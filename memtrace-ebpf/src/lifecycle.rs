@@ -31,10 +31,17 @@ fn space_at(mm: u64) -> Option<&'static mut Space> {
 
 /// Makes a space for `mm` with the counters of this moment.
 #[inline(always)]
-fn make_space(mm: u64, pid: u32, id: u32, follow: u32, layout: &PyLayout) -> Option<&'static mut Space> {
+fn make_space(
+    mm: u64,
+    pid: u32,
+    id: u32,
+    follow: u32,
+    layout: &PyLayout,
+) -> Option<&'static mut Space> {
     let template = &mut scratch()?.space;
     template.layout = *layout;
-    template.tally = Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
+    template.tally =
+        Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
     template.id = id;
     template.pid = pid;
     template.code_epoch = 0;
@@ -150,7 +157,8 @@ pub fn execed() {
     let Some(scratch) = scratch() else { return };
     let record: &mut Execed = &mut scratch.execed;
     record.old = 0;
-    record.old_tally = Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
+    record.old_tally =
+        Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
     if let Some(old) = space_at(process.mm) {
         if old.pid == pid {
             old.state = CLOSED;

@@ -133,9 +133,7 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
 fn int_field(object: u64, offset: u32) -> i32 {
     let mut value = 0i32;
     // SAFETY: four bytes into an i32.
-    let ok = unsafe {
-        UserMemory.read_raw(object + u64::from(offset), (&raw mut value).cast(), 4)
-    };
+    let ok = unsafe { UserMemory.read_raw(object + u64::from(offset), (&raw mut value).cast(), 4) };
     if ok { value } else { 0 }
 }
 

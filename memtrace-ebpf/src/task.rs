@@ -1,7 +1,7 @@
 //! The task that runs: who it is, its thread pointer, its user registers.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use memtrace_common::settings::regs;
 
 use crate::maps::field;

@@ -3,6 +3,7 @@
 //! Errors are passed up; the exit code is chosen in `main.rs`.
 
 pub mod attach;
+pub mod doctor;
 pub mod output;
 pub mod ps;
 pub mod run;

@@ -9,6 +9,7 @@ mod object;
 pub mod offsets;
 mod probes;
 mod ring;
+pub mod support;
 
 pub use decode::{DecodeError, Event, decode};
 pub use probes::{KernelError, Options, Probes, ProcessProbe};

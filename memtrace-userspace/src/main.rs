@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use memtrace::cli::{Cli, Command, Format, ListArgs};
-use memtrace::command::{attach, output::Output, ps, run};
+use memtrace::command::{attach, doctor, output::Output, ps, run};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
 use tracing_subscriber::EnvFilter;
@@ -39,7 +39,10 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
             ps::run(format, out).map(|()| true)
         }),
-        Command::Doctor(_) => Ok(0),
+        Command::Doctor(args) => list(args, |json, out| {
+            let format = if json { doctor::Format::Json } else { doctor::Format::Table };
+            doctor::run(format, out)
+        }),
     }
 }
 

@@ -20,6 +20,7 @@ pub use binding::Binding;
 pub use child::{Child, ChildEnd};
 pub use target::Target;
 
+use crate::kernel::support::{self, SupportError};
 use crate::kernel::{KernelError, Options, Probes, Ring, decode};
 use crate::profile::Profile;
 use crate::python::Images;
@@ -38,6 +39,9 @@ const BATCH: usize = 1 << 16;
 /// What stops tracing before it has begun.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// This kernel, or these privileges.
+    #[error(transparent)]
+    Support(#[from] SupportError),
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -119,6 +123,7 @@ impl Session {
     ///
     /// [`KernelError`].
     pub fn open(plan: &Plan) -> Result<Self, SessionError> {
+        support::require()?;
         let (mut probes, ring) = Probes::load(&plan.options)?;
         probes.attach()?;
         let targets = Targets::new(probes, plan.follow, plan.binding);

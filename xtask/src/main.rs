@@ -1,2 +1,63 @@
-//! `cargo xtask`: the project's chores.
-fn main() {}
+//! `cargo xtask`: the project's chores, one file each.
+//!
+//! Nothing here is part of memtrace itself, and nothing here is needed to build it: plain
+//! `cargo build` works without ever running a chore.
+
+mod bench;
+mod demo;
+mod ebpf;
+mod process;
+mod python;
+mod setup;
+mod source_hash;
+mod test;
+mod tidy;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "memtrace's chores", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the eBPF toolchain and the tests need, and only what is missing
+    Setup(setup::Options),
+    /// Build the eBPF object and write it beside the hash of its sources
+    Ebpf(ebpf::Options),
+    /// Check the house rules
+    Tidy,
+    /// Everything that CI runs
+    Test(test::Options),
+    /// Trace a sample service that leaks, and print its table
+    Demo(demo::Options),
+    /// Measure what tracing costs
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    if ebpf::wrapper::wanted() {
+        return ebpf::wrapper::run();
+    }
+    let result = match Arguments::parse().chore {
+        Chore::Setup(options) => setup::run(&options),
+        Chore::Ebpf(options) => ebpf::run(&options),
+        Chore::Tidy => tidy::run(),
+        Chore::Test(options) => test::run(&options),
+        Chore::Demo(options) => demo::run(&options),
+        Chore::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: what tracing costs, as the program `bench` of the crate `tests` measures it.
+//!
+//! It builds and starts that program and does not measure anything itself.
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// What was typed.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Passed on to the benchmark
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// The chore.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if !process::is_root() {
+        bail!("the benchmark traces processes, so it needs root: run it again with sudo");
+    }
+    process::run(process::cargo().args(["build", "--quiet", "--release", "-p", "memtrace"]))?;
+    process::run(
+        process::cargo()
+            .args(["run", "--quiet", "--release", "-p", "tests", "--bin", "bench", "--"])
+            .args(&options.arguments),
+    )
+}
