@@ -71,13 +71,15 @@ pub fn discover(pid: u32, images: &mut Images) -> Result<Discovery, DiscoverErro
 
 /// The answer, and whether the process still runs the same program.
 fn discover_once(pid: u32, images: &mut Images) -> Result<(Discovery, bool), DiscoverError> {
-    let memory = TargetMemory::open(pid).map_err(|error| DiscoverError::from_io(pid, error))?;
-    if memory.mappings().is_empty() {
+    let failed = |error| DiscoverError::from_io(pid, error);
+    let mappings = Mappings::of(pid).map_err(failed)?;
+    if mappings.is_empty() {
         return match is_dead(pid) {
             true => Err(DiscoverError::Exited { pid }),
             false => Ok((Discovery::NotPython, true)),
         };
     }
+    let memory = TargetMemory::with_mappings(pid, mappings).map_err(failed)?;
     let discovery = match locate::search(&memory, images) {
         Search::Nothing { denied: true } => return Err(DiscoverError::FilesDenied { pid }),
         Search::Nothing { denied: false } => Discovery::NotPython,
@@ -90,7 +92,7 @@ fn discover_once(pid: u32, images: &mut Images) -> Result<(Discovery, bool), Dis
             Err(Stop::Failed(error)) => return Err(error),
         },
     };
-    let now = Mappings::of(pid).map_err(|error| DiscoverError::from_io(pid, error))?;
+    let now = Mappings::of(pid).map_err(failed)?;
     if now.is_empty() {
         return Err(DiscoverError::Exited { pid });
     }

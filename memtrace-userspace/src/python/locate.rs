@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::image::{Image, Images};
 use super::interpreter::ProbePoint;
-use super::maps::Mapping;
+use super::maps::{Mapping, Mappings};
 use super::memory::TargetMemory;
 
 /// A mapped image.
@@ -80,11 +80,28 @@ pub(super) fn search(memory: &TargetMemory, images: &mut Images) -> Search {
         if !image.is_cpython() {
             continue;
         }
-        if let Some(bias) = image.bias(mapping.start, mapping.offset) {
-            return Search::CPython(Located { image, bias, mapping: mapping.clone(), file });
+        let Some(bias) = image.bias(mapping.start, mapping.offset) else { continue };
+        if !is_loaded(memory.mappings(), &image, bias, mapping) {
+            return Search::Nothing { denied: false };
         }
+        return Search::CPython(Located { image, bias, mapping: mapping.clone(), file });
     }
     Search::Nothing { denied }
+}
+
+/// Whether the image's data is where it belongs. The dynamic loader first maps the whole of a
+/// library from its beginning and then each segment over it, so that for a moment other bytes of
+/// the file are where its data will be (`_dl_map_segments` in glibc's `elf/dl-map-segments.h`).
+fn is_loaded(mappings: &Mappings, image: &Image, bias: u64, code: &Mapping) -> bool {
+    image.segments().iter().filter(|segment| !segment.executable && segment.file_size > 0).all(
+        |segment| {
+            let address = bias.wrapping_add(segment.address);
+            mappings.at(address).is_some_and(|mapping| {
+                let offset = address - mapping.start + mapping.offset;
+                mapping.same_file(code) && offset == segment.offset
+            })
+        },
+    )
 }
 
 /// Opens the file that is really mapped: through `map_files`, which needs

@@ -48,10 +48,20 @@ impl TargetMemory {
     ///
     /// No such process, or no permission (`CAP_SYS_PTRACE`, or the same user).
     pub fn open(pid: u32) -> io::Result<Self> {
+        Self::with_mappings(pid, Mappings::of(pid)?)
+    }
+
+    /// The same, with mappings that were just read.
+    ///
+    /// # Errors
+    ///
+    /// As [`TargetMemory::open`]; `ESRCH` for a process without memory (kernel threads, and what
+    /// has ended but has not been waited for).
+    pub fn with_mappings(pid: u32, mappings: Mappings) -> io::Result<Self> {
         Ok(Self {
             pid,
             page: procfs::page_size(),
-            mappings: Mappings::of(pid)?,
+            mappings,
             pagemap: File::open(format!("/proc/{pid}/pagemap"))?,
             files: RefCell::default(),
         })

@@ -101,7 +101,8 @@ fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> ByThread {
     by_thread
 }
 
-/// The place that holds a state of every one of these threads. Of several pthread keys the
+/// The place that holds a state of every one of these threads (nothing for threads that have not
+/// begun, where the place is known beforehand). Of several pthread keys the
 /// lowest (extensions keep copies in keys of their own, made later); of several thread-local
 /// variables none, unless one is known.
 #[must_use]
@@ -115,12 +116,22 @@ pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Op
             place.value(memory, pointer).is_some_and(|value| states.contains(&value))
         })
     };
+    // A place that is known beforehand needs to be right for one thread and wrong for none: up to
+    // 3.11 a new thread has its id in the list, and nothing in its slot, until it first gets the
+    // GIL (`thread_run` in `Modules/_threadmodule.c`), which may take many milliseconds.
+    let fits = |place: &Place| {
+        let mut values = threads.iter().map(|(&pointer, states)| {
+            place.value(memory, pointer).map(|value| (value, states.contains(&value)))
+        });
+        values.clone().flatten().any(|(_, listed)| listed)
+            && values.all(|value| value.is_none_or(|(value, listed)| listed || value == 0))
+    };
     match hint {
-        Hint::Key(key) => [Place::Glibc(key), Place::Musl(key)].into_iter().find(holds),
+        Hint::Key(key) => [Place::Glibc(key), Place::Musl(key)].into_iter().find(fits),
         Hint::AnyKey => {
             (0..GLIBC_KEYS).map(Place::Glibc).chain((0..MUSL_KEYS).map(Place::Musl)).find(holds)
         }
-        Hint::Variable(offset) => Some(Place::Static(offset)).filter(holds),
+        Hint::Variable(offset) => Some(Place::Static(offset)).filter(fits),
         Hint::AnyVariable => {
             let places = (1..=TLS_REACH / 8).map(|word| Place::Static(-8 * word as i64));
             let mut found = places.filter(holds);
@@ -220,6 +231,17 @@ mod tests {
         put(&mut words, Place::Glibc(0), OTHER, 0xb00);
         assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
         assert_eq!(find(&words, &[state(0, 0xc00)], Hint::AnyKey), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_its_first_gil_is_passed_over_where_the_key_is_known() {
+        let (mut words, threads) = two_threads();
+        put(&mut words, Place::Glibc(0), MAIN, 0xa00);
+        put(&mut words, Place::Glibc(0), OTHER, 0);
+        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+        assert_eq!(find(&words, &threads, Hint::AnyKey), None);
+        put(&mut words, Place::Glibc(0), MAIN, 0);
+        assert_eq!(find(&words, &threads, Hint::Key(0)), None);
     }
 
     #[test]
