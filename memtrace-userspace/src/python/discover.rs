@@ -128,20 +128,10 @@ fn look_into(memory: &TargetMemory, located: &Located) -> Result<Interpreter, St
     layout.code_type_address = code_type.unwrap_or(0);
     check_code_type(memory, code_type, &offsets, &mut notes).map_err(self_check)?;
 
-    let hint_code = located
-        .address("PyGILState_GetThisThreadState")
-        .and_then(|function| memory.bytes(function, 32))
-        .unwrap_or_default();
-    let Settled { layout, started, slot_confirmed } = settle::settle(
-        memory,
-        &offsets,
-        runtime,
-        table.tstate_slot,
-        &hint_code,
-        layout,
-        &mut notes,
-    )
-    .map_err(self_check)?;
+    let reader = located.address("PyGILState_GetThisThreadState");
+    let Settled { layout, started, slot_confirmed } =
+        settle::settle(memory, &offsets, runtime, table.tstate_slot, reader, layout, &mut notes)
+            .map_err(self_check)?;
 
     let pid = memory.pid();
     let tp_dealloc = code_type.and_then(|code_type| memory.read_u64(code_type + TP_DEALLOC));
