@@ -5,7 +5,9 @@
 //! that it gets.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
+use std::thread::sleep;
+use std::time::Duration;
 
 use memtrace_common::memory::ReadMemory;
 
@@ -62,12 +64,26 @@ const IMAGE_LIMIT: u64 = 64 << 20;
 ///
 /// [`DiscoverError`] when the process could not be looked at: gone, or not allowed.
 pub fn discover(pid: u32, images: &mut Images) -> Result<Discovery, DiscoverError> {
-    match discover_once(pid, images)? {
-        // It may have called `exec` or ended meanwhile.
-        (Discovery::Refused(_) | Discovery::NotPython, false) => Ok(discover_once(pid, images)?.0),
-        (discovery, _) => Ok(discovery),
+    for _ in 0..ATTEMPTS {
+        match discover_once(pid, images) {
+            Ok((discovery @ Discovery::Python(_), _)) | Ok((discovery, true)) => {
+                return Ok(discovery);
+            }
+            Ok((_, false)) => {}
+            Err(DiscoverError::Exited { .. }) if !is_dead(pid) => {}
+            Err(error) => return Err(error),
+        }
+        sleep(PAUSE);
     }
+    // It calls `exec` again and again, or takes its time about one.
+    if is_dead(pid) { Err(DiscoverError::Exited { pid }) } else { Ok(Discovery::NotPython) }
 }
+
+/// A process that calls `exec` has no memory for a moment, or is another program when its old one
+/// has just been looked at. So often that is put down to chance.
+const ATTEMPTS: usize = 5;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The answer, and whether the process still runs the same program.
 fn discover_once(pid: u32, images: &mut Images) -> Result<(Discovery, bool), DiscoverError> {
@@ -183,7 +199,8 @@ fn find_version(memory: &TargetMemory, located: &Located) -> Option<NamedVersion
         .or_else(|| NamedVersion::from_file_name(located.mapping.file_name()))
         .or_else(|| {
             let mut image = Vec::new();
-            let file = File::open(located.mapping.map_file(memory.pid())).ok()?;
+            let mut file = &located.file;
+            file.rewind().ok()?;
             file.take(IMAGE_LIMIT).read_to_end(&mut image).ok()?;
             NamedVersion::from_library_path(&image)
         })

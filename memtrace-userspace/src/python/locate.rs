@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::image::{Image, Images};
@@ -66,7 +66,7 @@ pub(super) fn search(memory: &TargetMemory, images: &mut Images) -> Search {
     });
     let mut denied = false;
     for mapping in candidates {
-        let file = match open(memory.pid(), mapping) {
+        let file = match mapping.open(memory.pid()) {
             Ok(file) => file,
             Err(error) => {
                 denied |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -104,27 +104,6 @@ fn is_loaded(mappings: &Mappings, image: &Image, bias: u64, code: &Mapping) -> b
     )
 }
 
-/// Opens the file that is really mapped: through `map_files`, which needs
-/// `CAP_CHECKPOINT_RESTORE` (`CAP_SYS_ADMIN` before Linux 5.9), or else by its name, if that
-/// still leads to the same inode.
-fn open(pid: u32, mapping: &Mapping) -> io::Result<File> {
-    let denied = match File::open(mapping.map_file(pid)) {
-        Ok(file) => return Ok(file),
-        Err(error) => error,
-    };
-    named(pid, mapping)
-        .filter_map(|path| File::open(path).ok())
-        .find(|file| file.metadata().is_ok_and(|it| it.ino() == mapping.inode))
-        .ok_or(denied)
-}
-
-/// Paths by which we might reach a mapped file. In a container of its own mount namespace the
-/// name holds from the process's root, in a plain chroot from ours.
-fn named(pid: u32, mapping: &Mapping) -> impl Iterator<Item = PathBuf> {
-    let inside = mapping.path.strip_prefix("/").unwrap_or(&mapping.path);
-    [mapping.path.clone(), Path::new(&format!("/proc/{pid}/root")).join(inside)].into_iter()
-}
-
 impl Located {
     /// The address in the process of something the image defines.
     #[must_use]
@@ -148,7 +127,7 @@ impl Located {
             };
             (there.dev(), there.ino()) == (here.dev(), here.ino())
         };
-        named(pid, &self.mapping).find(same).unwrap_or_else(|| self.mapping.map_file(pid))
+        self.mapping.names(pid).into_iter().find(same).unwrap_or_else(|| self.mapping.map_file(pid))
     }
 
     /// Whether the image is a library that the program loads.

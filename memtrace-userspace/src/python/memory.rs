@@ -158,9 +158,7 @@ impl TargetMemory {
     fn read_file(&self, address: u64, into: &mut [u8]) -> bool {
         let Some(mapping) = self.mappings.at(address) else { return false };
         let mut files = self.files.borrow_mut();
-        let file = files
-            .entry(mapping.start)
-            .or_insert_with(|| File::open(mapping.map_file(self.pid)).ok());
+        let file = files.entry(mapping.start).or_insert_with(|| mapping.open(self.pid).ok());
         let Some(file) = file else { return false };
         file.read_exact_at(into, address - mapping.start + mapping.offset).is_ok()
     }
