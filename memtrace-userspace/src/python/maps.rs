@@ -75,11 +75,13 @@ impl Mapping {
     }
 
     /// Paths by which we might reach the file. In a container of its own mount namespace the name
-    /// holds from the process's root, in a plain chroot from ours.
+    /// holds from the process's root, in a plain chroot from ours; the program itself is there
+    /// even when it has been deleted.
     #[must_use]
-    pub fn names(&self, pid: u32) -> [PathBuf; 2] {
+    pub fn names(&self, pid: u32) -> [PathBuf; 3] {
+        let process = Path::new("/proc").join(pid.to_string());
         let inside = self.path.strip_prefix("/").unwrap_or(&self.path);
-        [self.path.clone(), Path::new(&format!("/proc/{pid}/root")).join(inside)]
+        [self.path.clone(), process.join("root").join(inside), process.join("exe")]
     }
 
     /// Addresses.
