@@ -16,6 +16,7 @@ use super::memory::TargetMemory;
 use super::offsets::Offsets;
 use super::runtime::{ThreadList, TssKey};
 use super::slot::{self, Hint, Place};
+use super::tls;
 
 /// How often a question is asked before its answer counts. Thread states are without a thread
 /// for some microseconds while a thread begins or ends.
@@ -24,6 +25,9 @@ const ATTEMPTS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(2);
 /// Threads whose frames are looked at for the self-check.
 const THREADS_CHECKED: usize = 64;
+
+/// Bytes of `PyGILState_GetThisThreadState` that are decoded. It has some 30.
+const READER_LENGTH: usize = 48;
 
 /// The layout with its slot, and how sure it is.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub(super) struct Settled {
 
 /// Finds the slot and checks frames.
 ///
-/// `reader_code` is the beginning of `PyGILState_GetThisThreadState`.
+/// `reader` is the address of `PyGILState_GetThisThreadState`.
 ///
 /// # Errors
 ///
@@ -48,13 +52,14 @@ pub(super) fn settle(
     offsets: &Offsets,
     runtime: u64,
     kind: TstateSlot,
-    reader_code: &[u8],
+    reader: Option<u64>,
     mut layout: PyLayout,
     notes: &mut Vec<String>,
 ) -> Result<Settled, String> {
     let key_address =
         offsets.runtime.auto_tss_key.map(|offset| runtime.wrapping_add(offset.into()));
-    let variable = slot::static_variable(reader_code);
+    let code = reader.and_then(|reader| memory.bytes(reader, READER_LENGTH)).unwrap_or_default();
+    let mut variable = tls::static_variable(&code);
     let mut list = ThreadList::default();
     let mut found = None;
     for attempt in 0..ATTEMPTS {
@@ -65,20 +70,28 @@ pub(super) fn settle(
         if list.interpreters.is_empty() {
             break;
         }
+        if let (None, Some(reader)) = (variable, reader)
+            && kind == TstateSlot::ThreadLocal
+        {
+            variable = tls::library_variable(&code)
+                .and_then(|it| it.offset(memory, reader, &list.threads));
+        }
         let hint = match (kind, key_address, variable) {
             (TstateSlot::ThreadLocal, _, Some(offset)) => Hint::Variable(offset),
             (TstateSlot::ThreadLocal, _, None) => Hint::AnyVariable,
             (TstateSlot::PthreadKey, None, _) => Hint::AnyKey,
             (TstateSlot::PthreadKey, Some(address), _) => match TssKey::read(memory, address) {
                 TssKey::Made(key) => Hint::Key(key),
-                TssKey::Absent => continue,
-                TssKey::Nonsense => return Err("autoTSSkey holds no key".to_owned()),
+                TssKey::Absent | TssKey::Nonsense => continue,
             },
         };
         found = slot::find(memory, &list.threads, hint);
         if found.is_some() {
             break;
         }
+    }
+    if key_address.is_some_and(|at| TssKey::read(memory, at) == TssKey::Nonsense) {
+        return Err("autoTSSkey holds no key".to_owned());
     }
     if list.threads.is_empty() && list.strangers > 0 {
         return Err("thread states do not belong to the interpreter that lists them".to_owned());
@@ -100,11 +113,7 @@ pub(super) fn settle(
     if started {
         check_frames(memory, offsets, runtime, &layout)?;
         if found.is_none() {
-            notes.push(
-                "no place holds the thread state of every thread; the one that is used was not \
-                 confirmed"
-                    .to_owned(),
-            );
+            notes.push("no place was seen to hold the thread state of every thread".to_owned());
         }
     }
     Ok(Settled { layout, started, slot_confirmed: found.is_some() })
@@ -124,7 +133,7 @@ fn put_key_address(
             layout.key_address = address;
         }
         _ => notes.push(
-            "where threads keep their thread state is not known until the interpreter has started"
+            "where threads keep their thread state is not known: threads are bound as they run"
                 .to_owned(),
         ),
     }
