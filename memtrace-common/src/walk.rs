@@ -26,6 +26,9 @@ const _: () = assert!(size_of::<Frame>() == 16);
 /// An instruction offset that can't be right.
 pub const UNKNOWN_INSTR: i32 = i32::MIN;
 
+/// Bytes of the smallest page.
+const PAGE: u64 = 4096;
+
 /// Instruction offsets are below this (bytes); co_code of more than 16 MiB is not believed.
 const INSTR_LIMIT: i64 = 1 << 24;
 
@@ -100,6 +103,11 @@ impl Walk {
         if behind as usize > FRAME_BLOCK - FRAME_WINDOW {
             behind = (FRAME_BLOCK - FRAME_WINDOW) as u32;
         }
+        // The page before may be nobody's memory, and a read that fails costs more than ten others.
+        let in_page = (address & (PAGE - 8)) as u32;
+        if behind > in_page {
+            behind = in_page;
+        }
         let into = self.block.as_mut_ptr().cast();
         let start = address.wrapping_sub(u64::from(behind));
         // SAFETY: `behind + length` is at most FRAME_BLOCK.
@@ -108,7 +116,6 @@ impl Walk {
             self.block_length = u64::from(behind + length);
             return Some(u64::from(behind));
         }
-        // What lies before the frame may be nobody's memory.
         self.block_address = address;
         self.block_length = u64::from(length);
         // SAFETY: `length` is at most FRAME_WINDOW.
