@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -40,7 +41,11 @@ impl Lines {
     /// # Errors
     /// When none comes in time.
     pub fn take_line(&mut self) -> Result<Option<String>> {
-        match self.receiver.recv_timeout(PATIENCE) {
+        self.take_line_within(PATIENCE)
+    }
+
+    fn take_line_within(&mut self, patience: Duration) -> Result<Option<String>> {
+        match self.receiver.recv_timeout(patience) {
             Ok(line) => {
                 self.seen.push_str(&line);
                 self.seen.push('\n');
@@ -48,7 +53,7 @@ impl Lines {
             }
             Err(RecvTimeoutError::Disconnected) => Ok(None),
             Err(RecvTimeoutError::Timeout) => {
-                bail!("{} said nothing for {PATIENCE:?}; so far: {:?}", self.from, self.seen)
+                bail!("{} said nothing for {patience:?}; so far: {:?}", self.from, self.seen)
             }
         }
     }
@@ -88,10 +93,12 @@ impl Conversation {
     /// # Errors
     /// When the program ends or says something else.
     pub fn expect(&mut self, word: &str) -> Result<String> {
-        let line = self
-            .output
-            .take_line()?
-            .with_context(|| format!("the program ended before it said {word:?}"))?;
+        self.expect_within(word, PATIENCE)
+    }
+
+    fn expect_within(&mut self, word: &str, patience: Duration) -> Result<String> {
+        let line = self.output.take_line_within(patience)?;
+        let line = line.with_context(|| format!("the program ended before it said {word:?}"))?;
         match line.strip_prefix(word) {
             Some(rest) => Ok(rest.trim().to_owned()),
             None => bail!("the program said {line:?} where {word:?} was due"),
@@ -121,7 +128,15 @@ impl Conversation {
     /// When it fails.
     pub fn go(&mut self) -> Result<Truth> {
         self.say("go")?;
-        let answer = self.expect("done")?;
+        self.patient_answer(PATIENCE)
+    }
+
+    /// What the program says it did, which may take so long.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn patient_answer(&mut self, patience: Duration) -> Result<Truth> {
+        let answer = self.expect_within("done", patience)?;
         serde_json::from_str(&answer).with_context(|| format!("truth {answer:?}"))
     }
 

@@ -168,7 +168,7 @@ pub fn for_each(mut check: impl FnMut(&Interpreter) -> Result<()>) -> Result<()>
     for interpreter in supported()? {
         match check(&interpreter) {
             Ok(()) => eprintln!("{interpreter}: ok"),
-            Err(error) => failures.push(format!("{interpreter}: {error:?}")),
+            Err(error) => failures.push(format!("{interpreter}: {error:#}")),
         }
     }
     if !failures.is_empty() {

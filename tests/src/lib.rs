@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod check;
 pub mod conversation;
 pub mod interpreters;
+pub mod measure;
 pub mod memory;
 pub mod memtrace;
 pub mod report;

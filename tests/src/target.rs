@@ -104,6 +104,12 @@ impl Target {
         &mut self.conversation
     }
 
+    /// The process that was started; the program itself unless a command stands before it.
+    #[must_use]
+    pub fn leader(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its memory, once it holds still.
     ///
     /// # Errors
