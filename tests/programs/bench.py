@@ -9,7 +9,7 @@ nanoseconds it took. How much it does is fixed before the first one, so that all
 import gc
 import mmap
 import sys
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 
 from protocol import MIB, PAGE, converse, rss
 
@@ -63,19 +63,29 @@ def keep(count, spins=None):
     return kept
 
 
+def timed(spins):
+    """Seconds for 2000 batches, and the bytes they grew. CPU time: a busy machine must not
+    change what the loop does."""
+    start, before = process_time_ns(), rss()
+    kept = keep(200, spins)
+    took, grown = (process_time_ns() - start) / 1e9, rss() - before
+    del kept
+    return took, grown
+
+
 def pace(known=[]):
-    """How long to spin after each batch to come to KEPT_PER_SECOND."""
+    """How long to spin after each batch to come to KEPT_PER_SECOND: guessed, then corrected by
+    what the guess gave. The least of some runs each: disturbances only add."""
     if not known:
-        for _ in range(4):  # the last one counts: memory new to the machine costs more
-            start, before = perf_counter_ns(), rss()
-            kept = keep(200, 0)
-            took, grown = perf_counter_ns() - start, rss() - before
-            del kept
-        start = perf_counter_ns()
-        spin(1000000)
-        spin_ns = (perf_counter_ns() - start) / 1000000
-        spare = grown * 1e9 / KEPT_PER_SECOND - took
-        known.append(max(0, int(spare / 2000 / spin_ns)))
+        trial = 500
+        without, grown = min(timed(0) for _ in range(5))
+        with_spins, _ = min(timed(trial) for _ in range(3))
+        one_spin = (with_spins - without) / trial
+        spins = (grown / KEPT_PER_SECOND - without) / one_spin
+        for _ in range(3):
+            took, grown = min(timed(max(0, int(spins))) for _ in range(3))
+            spins += (grown / KEPT_PER_SECOND - took) / one_spin
+        known.append(max(0, int(spins)))
     return known[0]
 
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::memory::Resident;
-use crate::report::{Process, Report};
+use crate::report::{Process, Report, Split};
 use crate::truth::{Mark, Truth};
 
 /// What a program may grow beside its marked lines: starting threads, formatting its answer.
@@ -30,6 +30,13 @@ pub fn adds_up(process: &Process) -> Result<()> {
         after - before - lines - rows,
         process.top()
     );
+    let kinds = process.lines.iter().map(|line| line.self_net);
+    let kinds = kinds.chain(process.unattributed.iter().map(|row| row.net));
+    let sum = kinds.fold(process.rss_before, |sum, one| sum + one);
+    ensure!(sum == process.rss_after, "{who}: by kind {sum:?} is not {:?}", process.rss_after);
+    for (whole, split) in [(before, process.rss_before), (after, process.rss_after)] {
+        ensure!(whole == split.total(), "{who}: {split:?} does not make up {whole}");
+    }
     for (key, value) in &process.more {
         if key.starts_with("law_gap") {
             ensure!(is_zero(value), "{who}: {key} is {value}");
@@ -88,6 +95,12 @@ pub fn agrees_with_kernel(report: &Report, pid: u32, kernel: Resident) -> Result
         kernel.rss,
         process.rss_after_bytes - kernel.rss,
         process.top()
+    );
+    let Resident { anon, file, shmem, .. } = kernel;
+    ensure!(
+        process.rss_after == Split { anon, file, shmem },
+        "process {pid}: {:?} is not {kernel:?}",
+        process.rss_after
     );
     Ok(())
 }

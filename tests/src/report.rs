@@ -31,6 +31,10 @@ pub struct Process {
     pub rss_after_bytes: i64,
     /// Highest RSS seen.
     pub rss_peak_bytes: i64,
+    /// The same by kind of memory.
+    pub rss_before: Split,
+    /// The same by kind of memory.
+    pub rss_after: Split,
     /// Sum of the lines.
     pub attributed_bytes: i64,
     /// What no line can answer for.
@@ -48,6 +52,35 @@ pub struct Process {
     pub more: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Bytes by kind of memory, as the kernel splits RSS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[allow(missing_docs, reason = "the kernel's own words")]
+pub struct Split {
+    pub anon: i64,
+    pub file: i64,
+    pub shmem: i64,
+}
+
+impl Split {
+    /// All kinds together: RSS.
+    #[must_use]
+    pub fn total(self) -> i64 {
+        self.anon + self.file + self.shmem
+    }
+}
+
+impl std::ops::Add for Split {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            anon: self.anon + other.anon,
+            file: self.file + other.file,
+            shmem: self.shmem + other.shmem,
+        }
+    }
+}
+
 /// What no line can answer for.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Unattributed {
@@ -58,6 +91,8 @@ pub struct Unattributed {
     pub name: String,
     /// Signed change.
     pub net_bytes: i64,
+    /// The same by kind of memory.
+    pub net: Split,
 }
 
 /// What one line did.
@@ -70,9 +105,12 @@ pub struct Line {
     pub self_grown_bytes: i64,
     pub self_returned_bytes: i64,
     pub self_net_bytes: i64,
+    pub self_net: Split,
     pub self_resident_bytes: i64,
     pub cumulative_net_bytes: i64,
     pub cumulative_resident_bytes: i64,
+    pub copied_bytes: i64,
+    pub released_bytes: i64,
     pub peak_rss_bytes: i64,
     pub events: u64,
 }
@@ -86,6 +124,8 @@ pub struct Figures {
     pub net: i64,
     pub resident: i64,
     pub cumulative_net: i64,
+    pub copied: i64,
+    pub released: i64,
     pub events: u64,
 }
 
@@ -117,6 +157,8 @@ impl Process {
             sum.net += one.self_net_bytes;
             sum.resident += one.self_resident_bytes;
             sum.cumulative_net += one.cumulative_net_bytes;
+            sum.copied += one.copied_bytes;
+            sum.released += one.released_bytes;
             sum.events += one.events;
         }
         sum

@@ -100,6 +100,8 @@ fn copying_a_page_on_write_is_no_growth() -> Result<()> {
         let mark = traced.truth.mark("copies")?;
         let figures = child.figures(&mark.file, mark.line);
         ensure!(figures.net.abs() <= check::BESIDE, "{figures:?}\n{}", child.top());
+        let pages = 16 << 20;
+        ensure!((figures.copied - pages).abs() <= pages / 100, "{figures:?}");
         Ok(())
     })
 }

@@ -53,6 +53,19 @@ fn a_huge_page_is_one_growth_of_512_pages() -> Result<()> {
 }
 
 #[test]
+fn the_line_that_frees_is_told_beside_the_one_that_grew() -> Result<()> {
+    for_each(|python| {
+        let traced = traced::trace(python, "resident.py", &["frees_on_another_line"], &[])?;
+        let (grower, releaser) = (traced.truth.mark("grows")?, traced.truth.mark("releases")?);
+        let figures = traced.process()?.figures(&releaser.file, releaser.line);
+        let grown = grower.grown()?;
+        ensure!((figures.released - grown).abs() <= grown / 100, "{figures:?}");
+        ensure!(figures.returned <= check::BESIDE, "{figures:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn memory_from_before_attach_is_returned_by_no_line() -> Result<()> {
     for_each(|python| {
         // The first step grows untraced; the second, traced, grows as much and keeps both.

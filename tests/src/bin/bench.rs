@@ -4,6 +4,7 @@
 //! Bars are printed as passed or failed; only `--enforce` turns a failure into exit code 1. Needs
 //! root, a release build of memtrace (made here unless `MEMTRACE_BIN` names one) and a quiet machine.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use harness::interpreters::{self, Interpreter};
 use harness::measure::{Pairs, median};
 use harness::memtrace::{self, Build};
 use harness::target::Target;
-use harness::{Context, Result, check, memory, resources};
+use harness::{Context, Result, bail, check, memory, resources};
 use serde_json::{Value, json};
 
 /// Runs of one case: what it may cost.
@@ -46,6 +47,8 @@ const ATTACH_BAR: f64 = 0.3;
 const DETACH_BAR: f64 = 0.3;
 const MEMORY_BAR: f64 = 40.0 * 1_048_576.0;
 const FAULTS: u64 = 10_000_000;
+/// What counts as 300 MB/s: more would make the case harder than promised, less easier.
+const RATE: RangeInclusive<f64> = 250.0..=375.0;
 
 /// Measures what memtrace costs.
 #[derive(Parser)]
@@ -88,11 +91,32 @@ fn loop_seconds(target: &mut Target) -> Result<(f64, Value)> {
     Ok((nanoseconds as f64 / 1e9, Value::Object(truth.more)))
 }
 
+/// Millions of bytes a second that the loop made resident.
 #[allow(clippy::cast_precision_loss, reason = "bytes of a few hundred MiB, for a table")]
+fn megabytes_per_second(seconds: f64, truth: &Value) -> f64 {
+    truth["grown_bytes"].as_i64().unwrap_or_default() as f64 / 1e6 / seconds
+}
+
+/// Starts a case and warms it up. The case with a rate is started again until it has that rate:
+/// on a busy machine it can be wrong about how fast it is.
+fn start(case: &Case, seconds: f64, python: &Interpreter) -> Result<Target> {
+    for _ in 0..5 {
+        let options = [case.name, &seconds.to_string()];
+        let mut target = Target::start(python, "bench.py", &options)?;
+        loop_seconds(&mut target)?;
+        let (seconds, truth) = loop_seconds(&mut target)?;
+        let rate = megabytes_per_second(seconds, &truth);
+        if case.name != "keep" || RATE.contains(&rate) {
+            return Ok(target);
+        }
+        eprintln!("{}: {rate:.0} MB/s where 300 are wanted; once more", case.name);
+    }
+    bail!("the machine is too busy: no rate within {RATE:?} MB/s in 5 starts");
+}
+
 fn measure(case: &Case, quick: bool, python: &Interpreter, ends: &mut Ends) -> Result<Verdict> {
     let (pairs, seconds) = if quick { (5, case.seconds / 3.0) } else { (case.pairs, case.seconds) };
-    let mut target = Target::start(python, "bench.py", &[case.name, &seconds.to_string()])?;
-    loop_seconds(&mut target)?;
+    let mut target = start(case, seconds, python)?;
     let mut measured = Pairs::default();
     let (mut events, mut lost, mut rate) = (0, 0, 0.0);
     for number in 0..pairs {
@@ -101,7 +125,7 @@ fn measure(case: &Case, quick: bool, python: &Interpreter, ends: &mut Ends) -> R
             if !traced {
                 let (seconds, truth) = loop_seconds(&mut target)?;
                 measured.untraced.push(seconds);
-                rate = truth["grown_bytes"].as_i64().unwrap_or_default() as f64 / 1e6 / seconds;
+                rate = megabytes_per_second(seconds, &truth);
                 continue;
             }
             let tracer = Tracer::attach_with(Build::Release, &[target.pid], &[])?;
