@@ -127,7 +127,9 @@ fn an_output_is_not_lost_when_the_attach_fails() -> Result<()> {
     let path = folder.path().join("report.json");
     std::fs::write(&path, "an older report")?;
     let sleep = Process::start(Command::new("sleep").arg("1000"))?;
-    refused(&["attach", &sleep.pid(), "-o", path.to_str().context("path")?])?.expect_code(1)?;
+    refused(&["attach", &sleep.pid(), "-o", path.to_str().context("path")?])?
+        .expect_code(1)?
+        .expect_words(&["Python"])?;
     ensure!(std::fs::read_to_string(&path)? == "an older report", "it was overwritten");
     Ok(())
 }
