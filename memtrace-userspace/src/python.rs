@@ -23,6 +23,7 @@ pub mod runtime;
 mod settle;
 pub mod slot;
 pub mod text;
+mod tls;
 pub mod version;
 
 pub use discover::{Discovery, discover};

@@ -3,6 +3,7 @@
 //! Prints what [`crate::python::processes`] finds; decides nothing itself.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Context;
@@ -72,7 +73,11 @@ impl Row {
         Self {
             pid: process.pid,
             user: process.user.clone(),
-            python: interpreter.map(|it| it.text.clone()),
+            python: match &process.finding {
+                Finding::Traceable(interpreter) => Some(interpreter.text.clone()),
+                Finding::Refused(refusal) => refusal.version().map(str::to_owned),
+                Finding::Unknown(_) => None,
+            },
             build: interpreter.map(|it| it.build.to_string()),
             image: interpreter.map(|it| it.image.display().to_string()),
             rss_bytes: process.rss,
@@ -83,14 +88,6 @@ impl Row {
                 Finding::Unknown(error) => vec![error.to_string()],
             },
             command: process.command.clone(),
-        }
-    }
-
-    fn trace(&self) -> String {
-        match (self.traceable, self.remarks.as_slice()) {
-            (true, []) => "yes".to_owned(),
-            (true, remarks) => format!("yes: {}", remarks.join("; ")),
-            (false, remarks) => format!("no: {}", remarks.join("; ")),
         }
     }
 }
@@ -121,7 +118,7 @@ fn write_table(rows: &[Row], out: &mut dyn Write) -> std::io::Result<()> {
             optional(&row.python).into(),
             optional(&row.build).into(),
             row.rss_bytes.to_string().into(),
-            printable(&row.trace()).into_owned().into(),
+            if row.traceable { "yes" } else { "no" }.into(),
             printable(&row.command.join(" ")).into_owned().into(),
         ]);
     }
@@ -140,5 +137,67 @@ fn write_table(rows: &[Row], out: &mut dyn Write) -> std::io::Result<()> {
             w5 = widths[5],
         )?;
     }
+    write_remarks(rows, out)
+}
+
+/// Each sentence once, with the processes that it is about.
+fn write_remarks(rows: &[Row], out: &mut dyn Write) -> std::io::Result<()> {
+    let mut pids: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        for remark in &row.remarks {
+            pids.entry(remark).or_default().push(row.pid.to_string());
+        }
+    }
+    if !pids.is_empty() {
+        writeln!(out)?;
+    }
+    for (remark, pids) in pids {
+        writeln!(out, "{}: {}", pids.join(", "), printable(remark))?;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(pid: u32, python: &str, remarks: &[&str], command: &[&str]) -> Row {
+        Row {
+            pid,
+            user: "root".to_owned(),
+            python: Some(python.to_owned()),
+            build: None,
+            image: None,
+            rss_bytes: Bytes(3 << 20),
+            traceable: remarks.is_empty(),
+            remarks: remarks.iter().map(|&remark| remark.to_owned()).collect(),
+            command: command.iter().map(|&argument| argument.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_table_says_each_reason_once_and_obeys_no_escape_code() {
+        let rows = [
+            row(7, "3.12.1", &[], &["python", "a\x1b[2J.py"]),
+            row(12, "2.7.18", &["too old"], &["python2"]),
+            row(13, "2.7.18", &["too old"], &["python2"]),
+        ];
+        let mut out = Vec::new();
+        write_table(&rows, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "PID  USER  PYTHON  BUILD        RSS  TRACE  COMMAND\n\
+             \x20 7  root  3.12.1  -      3.000 MiB  yes    python a\\x1b[2J.py\n\
+             \x2012  root  2.7.18  -      3.000 MiB  no     python2\n\
+             \x2013  root  2.7.18  -      3.000 MiB  no     python2\n\
+             \n12, 13: too old\n"
+        );
+    }
+
+    #[test]
+    fn no_process_is_said_in_words() {
+        let mut out = Vec::new();
+        write_table(&[], &mut out).unwrap();
+        assert_eq!(out, b"No Python process is running here.\n");
+    }
 }

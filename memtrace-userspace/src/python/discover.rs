@@ -5,7 +5,9 @@
 //! that it gets.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
+use std::thread::sleep;
+use std::time::Duration;
 
 use memtrace_common::memory::ReadMemory;
 
@@ -62,22 +64,38 @@ const IMAGE_LIMIT: u64 = 64 << 20;
 ///
 /// [`DiscoverError`] when the process could not be looked at: gone, or not allowed.
 pub fn discover(pid: u32, images: &mut Images) -> Result<Discovery, DiscoverError> {
-    match discover_once(pid, images)? {
-        // It may have called `exec` or ended meanwhile.
-        (Discovery::Refused(_) | Discovery::NotPython, false) => Ok(discover_once(pid, images)?.0),
-        (discovery, _) => Ok(discovery),
+    for _ in 0..ATTEMPTS {
+        match discover_once(pid, images) {
+            Ok((discovery @ Discovery::Python(_), _)) | Ok((discovery, true)) => {
+                return Ok(discovery);
+            }
+            Ok((_, false)) => {}
+            Err(DiscoverError::Exited { .. }) if !is_dead(pid) => {}
+            Err(error) => return Err(error),
+        }
+        sleep(PAUSE);
     }
+    // It calls `exec` again and again, or takes its time about one.
+    if is_dead(pid) { Err(DiscoverError::Exited { pid }) } else { Ok(Discovery::NotPython) }
 }
+
+/// A process that calls `exec` has no memory for a moment, or is another program when its old one
+/// has just been looked at. So often that is put down to chance.
+const ATTEMPTS: usize = 5;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The answer, and whether the process still runs the same program.
 fn discover_once(pid: u32, images: &mut Images) -> Result<(Discovery, bool), DiscoverError> {
-    let memory = TargetMemory::open(pid).map_err(|error| DiscoverError::from_io(pid, error))?;
-    if memory.mappings().is_empty() {
+    let failed = |error| DiscoverError::from_io(pid, error);
+    let mappings = Mappings::of(pid).map_err(failed)?;
+    if mappings.is_empty() {
         return match is_dead(pid) {
             true => Err(DiscoverError::Exited { pid }),
             false => Ok((Discovery::NotPython, true)),
         };
     }
+    let memory = TargetMemory::with_mappings(pid, mappings).map_err(failed)?;
     let discovery = match locate::search(&memory, images) {
         Search::Nothing { denied: true } => return Err(DiscoverError::FilesDenied { pid }),
         Search::Nothing { denied: false } => Discovery::NotPython,
@@ -90,7 +108,7 @@ fn discover_once(pid: u32, images: &mut Images) -> Result<(Discovery, bool), Dis
             Err(Stop::Failed(error)) => return Err(error),
         },
     };
-    let now = Mappings::of(pid).map_err(|error| DiscoverError::from_io(pid, error))?;
+    let now = Mappings::of(pid).map_err(failed)?;
     if now.is_empty() {
         return Err(DiscoverError::Exited { pid });
     }
@@ -126,20 +144,10 @@ fn look_into(memory: &TargetMemory, located: &Located) -> Result<Interpreter, St
     layout.code_type_address = code_type.unwrap_or(0);
     check_code_type(memory, code_type, &offsets, &mut notes).map_err(self_check)?;
 
-    let hint_code = located
-        .address("PyGILState_GetThisThreadState")
-        .and_then(|function| memory.bytes(function, 32))
-        .unwrap_or_default();
-    let Settled { layout, started, slot_confirmed } = settle::settle(
-        memory,
-        &offsets,
-        runtime,
-        table.tstate_slot,
-        &hint_code,
-        layout,
-        &mut notes,
-    )
-    .map_err(self_check)?;
+    let reader = located.address("PyGILState_GetThisThreadState");
+    let Settled { layout, started, slot_confirmed } =
+        settle::settle(memory, &offsets, runtime, table.tstate_slot, reader, layout, &mut notes)
+            .map_err(self_check)?;
 
     let pid = memory.pid();
     let tp_dealloc = code_type.and_then(|code_type| memory.read_u64(code_type + TP_DEALLOC));
@@ -191,7 +199,8 @@ fn find_version(memory: &TargetMemory, located: &Located) -> Option<NamedVersion
         .or_else(|| NamedVersion::from_file_name(located.mapping.file_name()))
         .or_else(|| {
             let mut image = Vec::new();
-            let file = File::open(located.mapping.map_file(memory.pid())).ok()?;
+            let mut file = &located.file;
+            file.rewind().ok()?;
             file.take(IMAGE_LIMIT).read_to_end(&mut image).ok()?;
             NamedVersion::from_library_path(&image)
         })

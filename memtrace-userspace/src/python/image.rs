@@ -173,10 +173,11 @@ impl Image {
         }
         // An embedding program need not export what it links in. A library that doesn't would
         // leave extension modules without an interpreter, so there is nothing to look for.
-        if image.program && !image.is_cpython() {
-            if let Some(section) = table(elf::SHT_SYMTAB) {
-                image.add_symbols::<Elf, R>(data, endian, sections, section);
-            }
+        if let Some(section) = table(elf::SHT_SYMTAB)
+            && image.program
+            && !image.is_cpython()
+        {
+            image.add_symbols::<Elf, R>(data, endian, sections, section);
         }
         Some(image)
     }

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::image::{Image, Images};
 use super::interpreter::ProbePoint;
-use super::maps::Mapping;
+use super::maps::{Mapping, Mappings};
 use super::memory::TargetMemory;
 
 /// A mapped image.
@@ -66,7 +66,7 @@ pub(super) fn search(memory: &TargetMemory, images: &mut Images) -> Search {
     });
     let mut denied = false;
     for mapping in candidates {
-        let file = match open(memory.pid(), mapping) {
+        let file = match mapping.open(memory.pid()) {
             Ok(file) => file,
             Err(error) => {
                 denied |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -80,32 +80,28 @@ pub(super) fn search(memory: &TargetMemory, images: &mut Images) -> Search {
         if !image.is_cpython() {
             continue;
         }
-        if let Some(bias) = image.bias(mapping.start, mapping.offset) {
-            return Search::CPython(Located { image, bias, mapping: mapping.clone(), file });
+        let Some(bias) = image.bias(mapping.start, mapping.offset) else { continue };
+        if !is_loaded(memory.mappings(), &image, bias, mapping) {
+            return Search::Nothing { denied: false };
         }
+        return Search::CPython(Located { image, bias, mapping: mapping.clone(), file });
     }
     Search::Nothing { denied }
 }
 
-/// Opens the file that is really mapped: through `map_files`, which needs
-/// `CAP_CHECKPOINT_RESTORE` (`CAP_SYS_ADMIN` before Linux 5.9), or else by its name, if that
-/// still leads to the same inode.
-fn open(pid: u32, mapping: &Mapping) -> io::Result<File> {
-    let denied = match File::open(mapping.map_file(pid)) {
-        Ok(file) => return Ok(file),
-        Err(error) => error,
-    };
-    named(pid, mapping)
-        .filter_map(|path| File::open(path).ok())
-        .find(|file| file.metadata().is_ok_and(|it| it.ino() == mapping.inode))
-        .ok_or(denied)
-}
-
-/// Paths by which we might reach a mapped file. In a container of its own mount namespace the
-/// name holds from the process's root, in a plain chroot from ours.
-fn named(pid: u32, mapping: &Mapping) -> impl Iterator<Item = PathBuf> {
-    let inside = mapping.path.strip_prefix("/").unwrap_or(&mapping.path);
-    [mapping.path.clone(), Path::new(&format!("/proc/{pid}/root")).join(inside)].into_iter()
+/// Whether the image's data is where it belongs. The dynamic loader first maps the whole of a
+/// library from its beginning and then each segment over it, so that for a moment other bytes of
+/// the file are where its data will be (`_dl_map_segments` in glibc's `elf/dl-map-segments.h`).
+fn is_loaded(mappings: &Mappings, image: &Image, bias: u64, code: &Mapping) -> bool {
+    image.segments().iter().filter(|segment| !segment.executable && segment.file_size > 0).all(
+        |segment| {
+            let address = bias.wrapping_add(segment.address);
+            mappings.at(address).is_some_and(|mapping| {
+                let offset = address - mapping.start + mapping.offset;
+                mapping.same_file(code) && offset == segment.offset
+            })
+        },
+    )
 }
 
 impl Located {
@@ -131,7 +127,7 @@ impl Located {
             };
             (there.dev(), there.ino()) == (here.dev(), here.ino())
         };
-        named(pid, &self.mapping).find(same).unwrap_or_else(|| self.mapping.map_file(pid))
+        self.mapping.names(pid).into_iter().find(same).unwrap_or_else(|| self.mapping.map_file(pid))
     }
 
     /// Whether the image is a library that the program loads.

@@ -1,14 +1,15 @@
 //! What is mapped where in a process: `/proc/PID/maps`, parsed.
 //!
 //! The `procfs` crate is not used for this one file: it wants UTF-8, and one mapped file with a
-//! Latin-1 name would make the whole process unreadable. Nothing is opened or read here beyond
-//! `maps` itself.
+//! Latin-1 name would make the whole process unreadable. Nothing is read here beyond `maps` itself;
+//! mapped files are opened for others to read.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of `maps` that are read: some 500,000 mappings, over seven times the kernel's default
@@ -52,6 +53,35 @@ impl Mapping {
     #[must_use]
     pub fn map_file(&self, pid: u32) -> PathBuf {
         PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", self.start, self.end))
+    }
+
+    /// Opens the file that is really mapped: through `map_files`, which needs
+    /// `CAP_CHECKPOINT_RESTORE` (`CAP_SYS_ADMIN` before Linux 5.9), or else by its name, if that
+    /// still leads to the same inode.
+    ///
+    /// # Errors
+    ///
+    /// What `map_files` said, when neither way leads to the file.
+    pub fn open(&self, pid: u32) -> io::Result<File> {
+        let denied = match File::open(self.map_file(pid)) {
+            Ok(file) => return Ok(file),
+            Err(error) => error,
+        };
+        self.names(pid)
+            .into_iter()
+            .filter_map(|path| File::open(path).ok())
+            .find(|file| file.metadata().is_ok_and(|it| it.ino() == self.inode))
+            .ok_or(denied)
+    }
+
+    /// Paths by which we might reach the file. In a container of its own mount namespace the name
+    /// holds from the process's root, in a plain chroot from ours; the program itself is there
+    /// even when it has been deleted.
+    #[must_use]
+    pub fn names(&self, pid: u32) -> [PathBuf; 3] {
+        let process = Path::new("/proc").join(pid.to_string());
+        let inside = self.path.strip_prefix("/").unwrap_or(&self.path);
+        [self.path.clone(), process.join("root").join(inside), process.join("exe")]
     }
 
     /// Addresses.

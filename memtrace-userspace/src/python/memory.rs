@@ -48,10 +48,20 @@ impl TargetMemory {
     ///
     /// No such process, or no permission (`CAP_SYS_PTRACE`, or the same user).
     pub fn open(pid: u32) -> io::Result<Self> {
+        Self::with_mappings(pid, Mappings::of(pid)?)
+    }
+
+    /// The same, with mappings that were just read.
+    ///
+    /// # Errors
+    ///
+    /// As [`TargetMemory::open`]; `ESRCH` for a process without memory (kernel threads, and what
+    /// has ended but has not been waited for).
+    pub fn with_mappings(pid: u32, mappings: Mappings) -> io::Result<Self> {
         Ok(Self {
             pid,
             page: procfs::page_size(),
-            mappings: Mappings::of(pid)?,
+            mappings,
             pagemap: File::open(format!("/proc/{pid}/pagemap"))?,
             files: RefCell::default(),
         })
@@ -148,9 +158,7 @@ impl TargetMemory {
     fn read_file(&self, address: u64, into: &mut [u8]) -> bool {
         let Some(mapping) = self.mappings.at(address) else { return false };
         let mut files = self.files.borrow_mut();
-        let file = files
-            .entry(mapping.start)
-            .or_insert_with(|| File::open(mapping.map_file(self.pid)).ok());
+        let file = files.entry(mapping.start).or_insert_with(|| mapping.open(self.pid).ok());
         let Some(file) = file else { return false };
         file.read_exact_at(into, address - mapping.start + mapping.offset).is_ok()
     }

@@ -79,6 +79,20 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The version of the interpreter, where that was found out.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        match self {
+            Self::TooOld { version }
+            | Self::TooNew { version }
+            | Self::FreeThreaded { version }
+            | Self::SelfCheck { version, .. } => Some(version),
+            Self::PyPy { .. } | Self::UnknownVersion { .. } | Self::Machine { .. } => None,
+        }
+    }
+}
+
 /// Why a process could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {

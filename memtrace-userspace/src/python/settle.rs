@@ -16,6 +16,7 @@ use super::memory::TargetMemory;
 use super::offsets::Offsets;
 use super::runtime::{ThreadList, TssKey};
 use super::slot::{self, Hint, Place};
+use super::tls;
 
 /// How often a question is asked before its answer counts. Thread states are without a thread
 /// for some microseconds while a thread begins or ends.
@@ -24,6 +25,9 @@ const ATTEMPTS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(2);
 /// Threads whose frames are looked at for the self-check.
 const THREADS_CHECKED: usize = 64;
+
+/// Bytes of `PyGILState_GetThisThreadState` that are decoded. It has some 30.
+const READER_LENGTH: usize = 48;
 
 /// The layout with its slot, and how sure it is.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub(super) struct Settled {
 
 /// Finds the slot and checks frames.
 ///
-/// `reader_code` is the beginning of `PyGILState_GetThisThreadState`.
+/// `reader` is the address of `PyGILState_GetThisThreadState`.
 ///
 /// # Errors
 ///
@@ -48,13 +52,14 @@ pub(super) fn settle(
     offsets: &Offsets,
     runtime: u64,
     kind: TstateSlot,
-    reader_code: &[u8],
+    reader: Option<u64>,
     mut layout: PyLayout,
     notes: &mut Vec<String>,
 ) -> Result<Settled, String> {
     let key_address =
         offsets.runtime.auto_tss_key.map(|offset| runtime.wrapping_add(offset.into()));
-    let variable = slot::static_variable(reader_code);
+    let code = reader.and_then(|reader| memory.bytes(reader, READER_LENGTH)).unwrap_or_default();
+    let mut variable = tls::static_variable(&code);
     let mut list = ThreadList::default();
     let mut found = None;
     for attempt in 0..ATTEMPTS {
@@ -64,6 +69,12 @@ pub(super) fn settle(
         list = ThreadList::read(memory, offsets, runtime);
         if list.interpreters.is_empty() {
             break;
+        }
+        if let (None, Some(reader)) = (variable, reader)
+            && kind == TstateSlot::ThreadLocal
+        {
+            variable = tls::library_variable(&code)
+                .and_then(|it| it.offset(memory, reader, &list.threads));
         }
         let hint = match (kind, key_address, variable) {
             (TstateSlot::ThreadLocal, _, Some(offset)) => Hint::Variable(offset),
@@ -100,11 +111,7 @@ pub(super) fn settle(
     if started {
         check_frames(memory, offsets, runtime, &layout)?;
         if found.is_none() {
-            notes.push(
-                "no place holds the thread state of every thread; the one that is used was not \
-                 confirmed"
-                    .to_owned(),
-            );
+            notes.push("no place was seen to hold the thread state of every thread".to_owned());
         }
     }
     Ok(Settled { layout, started, slot_confirmed: found.is_some() })
@@ -124,7 +131,7 @@ fn put_key_address(
             layout.key_address = address;
         }
         _ => notes.push(
-            "where threads keep their thread state is not known until the interpreter has started"
+            "where threads keep their thread state is not known: threads are bound as they run"
                 .to_owned(),
         ),
     }

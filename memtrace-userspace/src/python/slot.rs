@@ -21,7 +21,7 @@ const GLIBC_KEYS: u32 = 1024;
 const MUSL_TSD: i64 = 0x80;
 const MUSL_KEYS: u32 = 128;
 /// Bytes below the thread pointer that are searched for a thread-local variable.
-const TLS_REACH: u64 = 0x1000;
+pub(super) const TLS_REACH: u64 = 0x1000;
 
 /// A place for a thread's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +87,11 @@ impl Place {
 
 /// Thread states by thread. More than one of a thread: sub-interpreters, and up to 3.11 a new
 /// thread's that still carries its creator's id.
-type ByThread = BTreeMap<u64, Vec<u64>>;
+pub(super) type ByThread = BTreeMap<u64, Vec<u64>>;
 
 /// Threads that exist: glibc and musl both begin the thread's structure with a pointer to
 /// itself. A thread state without thread (not begun, just ended) says nothing about places.
-fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> ByThread {
+pub(super) fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> ByThread {
     let mut by_thread = ByThread::new();
     for thread in threads {
         if thread.thread_id != 0 && memory.read_u64(thread.thread_id) == Some(thread.thread_id) {
@@ -101,7 +101,8 @@ fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> ByThread {
     by_thread
 }
 
-/// The place that holds a state of every one of these threads. Of several pthread keys the
+/// The place that holds a state of every one of these threads (nothing for threads that have not
+/// begun, where the place is known beforehand). Of several pthread keys the
 /// lowest (extensions keep copies in keys of their own, made later); of several thread-local
 /// variables none, unless one is known.
 #[must_use]
@@ -115,12 +116,22 @@ pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Op
             place.value(memory, pointer).is_some_and(|value| states.contains(&value))
         })
     };
+    // A place that is known beforehand needs to be right for one thread and wrong for none: up to
+    // 3.11 a new thread has its id in the list, and nothing in its slot, until it first gets the
+    // GIL (`thread_run` in `Modules/_threadmodule.c`), which may take many milliseconds.
+    let fits = |place: &Place| {
+        let mut values = threads.iter().map(|(&pointer, states)| {
+            place.value(memory, pointer).map(|value| (value, states.contains(&value)))
+        });
+        values.clone().flatten().any(|(_, listed)| listed)
+            && values.all(|value| value.is_none_or(|(value, listed)| listed || value == 0))
+    };
     match hint {
-        Hint::Key(key) => [Place::Glibc(key), Place::Musl(key)].into_iter().find(holds),
+        Hint::Key(key) => [Place::Glibc(key), Place::Musl(key)].into_iter().find(fits),
         Hint::AnyKey => {
             (0..GLIBC_KEYS).map(Place::Glibc).chain((0..MUSL_KEYS).map(Place::Musl)).find(holds)
         }
-        Hint::Variable(offset) => Some(Place::Static(offset)).filter(holds),
+        Hint::Variable(offset) => Some(Place::Static(offset)).filter(fits),
         Hint::AnyVariable => {
             let places = (1..=TLS_REACH / 8).map(|word| Place::Static(-8 * word as i64));
             let mut found = places.filter(holds);
@@ -129,30 +140,14 @@ pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Op
     }
 }
 
-/// The offset in `mov %fs:offset,%rax`, the whole of `PyGILState_GetThisThreadState` in a program
-/// that has its interpreter linked in (3.15: `_Py_tss_gilstate`). In a shared library the
-/// function calls `__tls_get_addr` instead, and this is `None`.
-#[must_use]
-pub fn static_variable(code: &[u8]) -> Option<i64> {
-    const MOV_FS_RAX: [u8; 5] = [0x64, 0x48, 0x8b, 0x04, 0x25];
-    const RET: u8 = 0xc3;
-    let at = code.windows(5).position(|window| window == MOV_FS_RAX)?;
-    // Anything but `endbr64` or padding before it, and it is another function's.
-    if at > 16 || code[..at].contains(&RET) {
-        return None;
-    }
-    let offset = i32::from_le_bytes(code.get(at + 5..at + 9)?.try_into().ok()?);
-    (-(TLS_REACH as i64)..0).contains(&i64::from(offset)).then_some(i64::from(offset))
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::collections::HashMap;
 
     /// Words by address; nothing else can be read.
     #[derive(Default)]
-    struct Words(HashMap<u64, u64>);
+    pub(in super::super) struct Words(pub(in super::super) HashMap<u64, u64>);
 
     impl ReadMemory for Words {
         unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
@@ -163,14 +158,14 @@ mod tests {
         }
     }
 
-    const MAIN: u64 = 0x7000_0000;
-    const OTHER: u64 = 0x7100_0000;
+    pub(in super::super) const MAIN: u64 = 0x7000_0000;
+    pub(in super::super) const OTHER: u64 = 0x7100_0000;
 
     fn state(thread_id: u64, address: u64) -> ThreadState {
         ThreadState { address, thread_id, native_id: None, interpreter: 0x10 }
     }
 
-    fn two_threads() -> (Words, Vec<ThreadState>) {
+    pub(in super::super) fn two_threads() -> (Words, Vec<ThreadState>) {
         let words = Words(HashMap::from([(MAIN, MAIN), (OTHER, OTHER)]));
         (words, vec![state(OTHER, 0xb00), state(MAIN, 0xa00)])
     }
@@ -223,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_waits_for_its_first_gil_is_passed_over_where_the_key_is_known() {
+        let (mut words, threads) = two_threads();
+        put(&mut words, Place::Glibc(0), MAIN, 0xa00);
+        put(&mut words, Place::Glibc(0), OTHER, 0);
+        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+        assert_eq!(find(&words, &threads, Hint::AnyKey), None);
+        put(&mut words, Place::Glibc(0), MAIN, 0);
+        assert_eq!(find(&words, &threads, Hint::Key(0)), None);
+    }
+
+    #[test]
     fn several_states_of_one_thread_are_all_right() {
         let (mut words, mut threads) = two_threads();
         threads.push(state(MAIN, 0xe00));
@@ -242,15 +248,5 @@ mod tests {
         assert_eq!(find(&words, &threads, Hint::Variable(-0x28)), Some(Place::Static(-0x28)));
         put(&mut words, Place::Static(-0x20), OTHER, 0);
         assert_eq!(find(&words, &threads, Hint::AnyVariable), Some(Place::Static(-0x28)));
-    }
-
-    #[test]
-    fn the_variable_is_read_from_the_function_that_returns_it() {
-        let code =
-            [0xf3, 0x0f, 0x1e, 0xfa, 0x64, 0x48, 0x8b, 0x04, 0x25, 0xd8, 0xff, 0xff, 0xff, 0xc3];
-        assert_eq!(static_variable(&code), Some(-0x28));
-        assert_eq!(static_variable(&code[..10]), None);
-        let another = [&[0xc3][..], &code[4..]].concat();
-        assert_eq!(static_variable(&another), None);
     }
 }

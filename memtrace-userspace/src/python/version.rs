@@ -59,7 +59,8 @@ impl NamedVersion {
     }
 
     /// From the buffer of `Py_GetVersion()` somewhere in `memory`: `3.8.18 (default, May  9 2026,
-    /// 10:00:00) \n[GCC 12.2.0]` (`Python/getversion.c`, `"%.80s (%.80s) %.80s"`).
+    /// 10:00:00) \n[GCC 12.2.0]` (`Python/getversion.c`, `"%.80s (%.80s) %.80s"`), without the line
+    /// feed from 3.10 on.
     #[must_use]
     pub fn from_get_version(memory: &[u8]) -> Option<Self> {
         let mut from = 0;
@@ -69,7 +70,8 @@ impl NamedVersion {
             let start = memory[..at].iter().rposition(|&byte| byte == 0).map_or(0, |zero| zero + 1);
             let rest = &memory[at..memory.len().min(at + 200)];
             let end = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
-            if at - start > 16 || find(&rest[..end], b") \n[").is_none() {
+            let compiler = |mark| find(&rest[..end], mark).is_some();
+            if at - start > 16 || !(compiler(b") [") || compiler(b") \n[")) {
                 continue;
             }
             if let Some(version) = Self::from_text(&memory[start..at]) {
@@ -159,6 +161,8 @@ mod tests {
         let memory =
             b"x (y) \n[z\0junk (\0\x003.8.18 (default, May  9 2026, 10:00:00) \n[GCC 12.2.0]\0";
         assert_eq!(text(NamedVersion::from_get_version(memory)).as_deref(), Some("3.8.18"));
+        let newer = b"3.10.13 (main, May  9 2026, 10:00:00) [GCC 12.2.0]\0";
+        assert_eq!(text(NamedVersion::from_get_version(newer)).as_deref(), Some("3.10.13"));
         assert_eq!(NamedVersion::from_get_version(b"3.8.18 (default) and no more"), None);
         assert_eq!(NamedVersion::from_get_version(b" ("), None);
     }
