@@ -1,91 +1,184 @@
-//! The Python interpreters of this machine, found by asking each what it is.
+//! The Python interpreters of this machine: every one found is tested, and what is missing is
+//! printed.
 //!
-//! Nothing is assumed about where they are but pyenv's own answer and the `PATH`.
+//! Found under pyenv's versions, in `/usr/bin`, `/usr/local/bin`, on PATH, and where
+//! `MEMTRACE_TEST_INTERPRETERS` says (paths, separated by colons). Version and implementation are
+//! asked of the interpreter itself. `MEMTRACE_TEST_ONLY=3.8,3.13` narrows a run, and says so.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The minor versions of Python 3 that memtrace promises.
+pub const SUPPORTED: std::ops::RangeInclusive<u32> = 8..=15;
+
+const PROBE: &str = "import sys, platform; sys.stdout.write('|'.join([\
+    platform.python_implementation(), '%d.%d.%d' % sys.version_info[:3], sys.executable]))";
 
 /// One interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Python {
-    /// Its program.
-    pub program: PathBuf,
-    /// `CPython`, `PyPy`.
+pub struct Interpreter {
+    /// The real file, no shim and no link.
+    pub path: PathBuf,
+    /// `CPython`, `PyPy`, …
     pub implementation: String,
     /// Major, minor, micro.
-    pub version: (u8, u8, u8),
+    pub version: (u32, u32, u32),
 }
 
-impl Python {
-    /// Whether memtrace says that it traces this one.
+impl fmt::Display for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor, micro) = self.version;
+        let (name, path) = (&self.implementation, self.path.display());
+        write!(f, "{name} {major}.{minor}.{micro} ({path})")
+    }
+}
+
+impl Interpreter {
+    /// `3.12.1`
     #[must_use]
-    pub fn is_supported(&self) -> bool {
-        self.implementation == "CPython" && ((3, 8)..=(3, 15)).contains(&self.minor())
+    pub fn version_text(&self) -> String {
+        let (major, minor, micro) = self.version;
+        format!("{major}.{minor}.{micro}")
     }
 
     /// Major and minor.
     #[must_use]
-    pub fn minor(&self) -> (u8, u8) {
+    pub fn minor(&self) -> (u32, u32) {
         (self.version.0, self.version.1)
     }
 
-    fn probe(program: &Path) -> Option<Self> {
-        const QUESTION: &str = "import sys, platform; \
-            sys.stdout.write('%s %d %d %d' % ((platform.python_implementation(),) \
-            + tuple(sys.version_info[:3])))";
-        let output = Command::new(program).args(["-c", QUESTION]).output().ok()?;
-        let answer = String::from_utf8(output.stdout).ok()?;
-        let mut words = answer.split(' ');
-        let implementation = words.next()?.to_owned();
-        let mut number = || words.next()?.parse().ok();
-        let version = (number()?, number()?, number()?);
-        Some(Self { program: program.to_owned(), implementation, version })
+    /// Whether memtrace promises to trace it.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        let (major, minor, _) = self.version;
+        self.implementation == "CPython" && major == 3 && SUPPORTED.contains(&minor)
+    }
+
+    fn probe(candidate: &Path) -> Option<Self> {
+        let output = Command::new(candidate)
+            .args(["-c", PROBE])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let mut parts = text.splitn(3, '|');
+        let (implementation, version) = (parts.next()?.to_owned(), parts.next()?);
+        let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+        let [major, minor, micro] = numbers[..] else { return None };
+        let path = std::fs::canonicalize(parts.next()?).ok()?;
+        Some(Self { path, implementation, version: (major, minor, micro) })
     }
 }
 
-/// All of them, oldest first, each program once: pyenv's versions, and what is called `python*`
-/// or `pypy*` in `PATH`.
-#[must_use]
-pub fn all() -> Vec<Python> {
-    let mut folders: Vec<PathBuf> = versions_of_pyenv();
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let programs: BTreeSet<PathBuf> = folders
-        .iter()
-        .filter(|folder| !folder.ends_with("shims"))
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_python_name))
-        .filter_map(|path| path.canonicalize().ok())
-        .collect();
-    let mut found: Vec<Python> = programs.iter().filter_map(|path| Python::probe(path)).collect();
-    // 3.6 and 3.7 have the same program under two names.
-    found.sort_by(|a, b| (a.version, &a.program).cmp(&(b.version, &b.program)));
-    found.dedup_by(|a, b| a.version == b.version && a.program.parent() == b.program.parent());
+/// `python`, `python3`, `python3.12`; not `python3-config`.
+fn is_python_name(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("python").or_else(|| name.strip_prefix("pypy")) else {
+        return false;
+    };
+    rest.chars().all(|c| c.is_ascii_digit() || c == '.')
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    let home = env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
+    if let Some(root) = env::var_os("PYENV_ROOT").map(PathBuf::from).or(home)
+        && let Ok(versions) = root.join("versions").read_dir()
+    {
+        folders.extend(versions.flatten().map(|version| version.path().join("bin")));
+    }
+    folders.extend(["/usr/bin", "/usr/local/bin"].map(PathBuf::from));
+    if let Some(path) = env::var_os("PATH") {
+        folders.extend(env::split_paths(&path));
+    }
+    let mut found = Vec::new();
+    for entry in folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_python_name) {
+            found.push(entry.path());
+        }
+    }
+    if let Some(named) = env::var_os("MEMTRACE_TEST_INTERPRETERS") {
+        found.extend(env::split_paths(&named));
+    }
     found
 }
 
-/// Those that memtrace says it traces.
+/// Every interpreter of this machine, supported or not, oldest first.
 #[must_use]
-pub fn supported() -> Vec<Python> {
-    all().into_iter().filter(Python::is_supported).collect()
+pub fn all() -> Vec<Interpreter> {
+    let mut by_file: BTreeMap<PathBuf, Interpreter> = BTreeMap::new();
+    let mut probed = std::collections::BTreeSet::new();
+    for candidate in candidates() {
+        if probed.insert(std::fs::canonicalize(&candidate).unwrap_or(candidate.clone()))
+            && let Some(found) = Interpreter::probe(&candidate)
+        {
+            by_file.entry(found.path.clone()).or_insert(found);
+        }
+    }
+    let mut found: Vec<_> = by_file.into_values().collect();
+    found.sort_by(|a, b| (a.version, &a.path).cmp(&(b.version, &b.path)));
+    found
 }
 
-/// `python`, `python3`, `python3.11`, `pypy3.9`; not `python3-config`.
-fn is_python_name(name: &str) -> bool {
-    let rest = name.strip_prefix("python").or_else(|| name.strip_prefix("pypy"));
-    rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+/// The supported interpreters of this machine; prints them, and which minors are missing.
+///
+/// # Errors
+/// When there is none: then nothing would be tested.
+pub fn supported() -> Result<Vec<Interpreter>> {
+    let mut found: Vec<_> = all().into_iter().filter(Interpreter::is_supported).collect();
+    let missing: Vec<String> = SUPPORTED
+        .filter(|minor| !found.iter().any(|one| one.version.1 == *minor))
+        .map(|minor| format!("3.{minor}"))
+        .collect();
+    if let Ok(only) = env::var("MEMTRACE_TEST_ONLY") {
+        let wanted: Vec<&str> = only.split(',').collect();
+        found.retain(|one| wanted.contains(&&*format!("3.{}", one.version.1)));
+        eprintln!("interpreters: narrowed by MEMTRACE_TEST_ONLY to {only}");
+    }
+    for one in &found {
+        eprintln!("interpreter: {one}");
+    }
+    eprintln!("not on this machine: {}", missing.join(", "));
+    ensure!(!found.is_empty(), "no supported CPython (3.8 to 3.15) found: install one, or name it");
+    Ok(found)
 }
 
-fn versions_of_pyenv() -> Vec<PathBuf> {
-    let said = Command::new("pyenv").arg("root").output().ok();
-    let root = said
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map(|text| PathBuf::from(text.trim()))
-        .filter(|path| path.is_absolute())
-        .or_else(|| std::env::var_os("PYENV_ROOT").map(PathBuf::from))
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv")));
-    let versions = root.and_then(|root| std::fs::read_dir(root.join("versions")).ok());
-    versions.into_iter().flatten().filter_map(|it| Some(it.ok()?.path().join("bin"))).collect()
+/// The newest supported interpreter, for tests whose answer doesn't depend on the version.
+///
+/// # Errors
+/// When there is none.
+pub fn newest() -> Result<Interpreter> {
+    supported()?.pop().context("no supported CPython")
+}
+
+/// The interpreter of an unsupported minor version, which the test can't do without.
+///
+/// # Errors
+/// When it is not on this machine.
+pub fn unsupported(major: u32, minor: u32) -> Result<Interpreter> {
+    let found = all().into_iter().find(|one| (one.version.0, one.version.1) == (major, minor));
+    found.with_context(|| format!("this test needs CPython {major}.{minor}: pyenv install it"))
+}
+
+/// Runs `check` for every supported interpreter and tells of all that failed, not only the first.
+///
+/// # Errors
+/// When it failed for any.
+pub fn for_each(mut check: impl FnMut(&Interpreter) -> Result<()>) -> Result<()> {
+    let mut failures = Vec::new();
+    for interpreter in supported()? {
+        match check(&interpreter) {
+            Ok(()) => eprintln!("{interpreter}: ok"),
+            Err(error) => failures.push(format!("{interpreter}: {error:#}")),
+        }
+    }
+    if !failures.is_empty() {
+        bail!("failed for {}:\n{}", failures.len(), failures.join("\n\n"));
+    }
+    Ok(())
 }

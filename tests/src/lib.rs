@@ -1,3 +1,23 @@
-//! What the tests share: real interpreters, real targets, and a reader of their answers.
+//! What the tests share: real interpreters, real targets that state their own truth, memtrace run
+//! as its users run it, and what the kernel says from outside.
+//!
+//! The harness knows memtrace only as a command and its JSON: it uses none of its code, so that a
+//! mistake there can't hide itself here. Functions give errors, never a verdict by silence.
 
+pub mod attach;
+pub mod bpf;
+pub mod check;
+pub mod conversation;
 pub mod interpreters;
+pub mod measure;
+pub mod memory;
+pub mod memtrace;
+pub mod report;
+pub mod resources;
+pub mod snapshot;
+pub mod target;
+pub mod traced;
+pub mod truth;
+pub mod wait;
+
+pub use anyhow::{Context, Result, bail, ensure};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::interpreters::{self, Python};
+use harness::interpreters::{self, Interpreter as Python};
 use memtrace::python::refusal::{DiscoverError, Refusal};
 use memtrace::python::{Discovery, Images, Interpreter, ProbePoint, TargetMemory, discover};
 use memtrace_common::layout::{FLAG_BINDS_BY_EVAL, Slot};
@@ -24,7 +24,7 @@ impl Running {
 
     /// Python code that says something when it is ready and then waits for its input to end.
     fn python(python: &Python, code: &str) -> (Self, String) {
-        Self::code(Command::new(&python.program).arg("-c"), code)
+        Self::code(Command::new(&python.path).arg("-c"), code)
     }
 
     fn code(command: &mut Command, code: &str) -> (Self, String) {
@@ -55,7 +55,7 @@ const SAY: &str = "sys.stdout.write('ready\\n'); sys.stdout.flush()";
 
 #[test]
 fn each_supported_interpreter_is_traceable_with_its_probe_points() {
-    for python in interpreters::supported() {
+    for python in interpreters::supported().unwrap() {
         let (running, _) = Running::python(&python, SAY);
         let found = traceable(running.0.id());
         let (major, minor, micro) = python.version;
@@ -137,7 +137,7 @@ fn a_process_that_is_gone_is_an_error_that_says_so() {
 #[test]
 fn a_start_is_followed_from_its_first_instruction() {
     let mut early = 0;
-    let pythons = interpreters::supported();
+    let pythons = interpreters::supported().unwrap();
     // Ten rounds, and more until the moment was met at all.
     for round in 0..100 {
         if round >= 10 && early > 0 {
@@ -145,7 +145,7 @@ fn a_start_is_followed_from_its_first_instruction() {
         }
         for python in &pythons {
             let (mut unstarted, mut images) = (None, Images::new());
-            let mut running = Running::new(Command::new(&python.program).args([
+            let mut running = Running::new(Command::new(&python.path).args([
                 "-c",
                 "import sys, threading\nprint(threading.get_ident(), flush=True)\nsys.stdin.read()",
             ]));
@@ -197,7 +197,7 @@ fn a_forked_child_has_its_parents_layout() {
             time.sleep(60)\n\
         [threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(3)]\n\
         threading.Thread(target=forks, daemon=True).start()\n";
-    for python in interpreters::supported() {
+    for python in interpreters::supported().unwrap() {
         let (running, child) = Running::python(&python, code);
         let child: u32 = child.parse().unwrap();
         std::thread::sleep(Duration::from_millis(50));
@@ -221,7 +221,7 @@ fn threads_that_come_and_go_do_not_spoil_the_slot() {
                 [thread.join() for thread in threads]\n\
         threading.Thread(target=churn, daemon=True).start()\n\
         print('ready', flush=True)";
-    for python in interpreters::supported() {
+    for python in interpreters::supported().unwrap() {
         let (running, _) = Running::python(&python, code);
         let mut images = Images::new();
         for _ in 0..50 {
@@ -241,7 +241,7 @@ fn subinterpreters_are_noticed_where_the_slot_does_not_follow_them() {
         except ImportError:\n    import _interpreters as it\n\
         kept = it.create()\n\
         print('ready', flush=True)";
-    for python in interpreters::supported() {
+    for python in interpreters::supported().unwrap() {
         let (running, _) = Running::python(&python, code);
         let found = traceable(running.0.id());
         let memory = TargetMemory::open(running.0.id()).unwrap();
@@ -255,10 +255,10 @@ fn subinterpreters_are_noticed_where_the_slot_does_not_follow_them() {
 #[test]
 fn a_deleted_program_is_still_traceable() {
     let folder = tempfile::tempdir().unwrap();
-    for python in interpreters::supported() {
+    for python in interpreters::supported().unwrap() {
         let copy = folder.path().join("anyname");
-        std::fs::copy(&python.program, &copy).unwrap();
-        let home = python.program.parent().and_then(Path::parent).unwrap();
+        std::fs::copy(&python.path, &copy).unwrap();
+        let home = python.path.parent().and_then(Path::parent).unwrap();
         let (running, _) = Running::code(
             Command::new(&copy)
                 .env("PYTHONHOME", home)
@@ -279,9 +279,9 @@ fn a_deleted_program_is_still_traceable() {
 
 #[test]
 fn a_process_in_another_pid_namespace_is_found_by_its_host_pid() {
-    for python in interpreters::supported() {
+    for python in interpreters::supported().unwrap() {
         let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--kill-child"]).arg(&python.program).arg("-c");
+        command.args(["--pid", "--fork", "--kill-child"]).arg(&python.path).arg("-c");
         let (running, inside) = Running::code(&mut command, "print(os.getpid(), flush=True)");
         assert_eq!(inside, "1", "unshare needs root");
         let children = format!("/proc/{0}/task/{0}/children", running.0.id());

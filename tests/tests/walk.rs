@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use harness::interpreters::{self, Python};
+use harness::interpreters::{self, Interpreter as Python};
 use memtrace::python::code_object::CodeObject;
 use memtrace::python::{Discovery, Images, Interpreter, TargetMemory, discover};
 use memtrace_common::layout::PyLayout;
@@ -40,7 +40,7 @@ impl Drop for Target {
 
 fn start(python: &Python) -> (Target, Answer) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/walk_target.py");
-    let mut child = Command::new(&python.program)
+    let mut child = Command::new(&python.path)
         .arg(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -85,7 +85,7 @@ fn stack(
 
 #[test]
 fn walk_equals_the_interpreters_own_stacks_frame_by_frame() {
-    let pythons = interpreters::supported();
+    let pythons = interpreters::supported().unwrap();
     assert!(!pythons.is_empty(), "no CPython 3.8 to 3.15 was found: nothing is tested");
     for python in &pythons {
         let (target, answer) = start(python);
@@ -112,7 +112,7 @@ fn walk_equals_the_interpreters_own_stacks_frame_by_frame() {
 
 #[test]
 fn walk_by_bound_thread_states_gives_the_same_stacks() {
-    for python in &interpreters::supported() {
+    for python in &interpreters::supported().unwrap() {
         let (target, answer) = start(python);
         let interpreter = interpreter_of(&target);
         let memory = TargetMemory::open(target.0.id()).unwrap();
@@ -130,7 +130,9 @@ fn walk_by_bound_thread_states_gives_the_same_stacks() {
 /// What the kernel side uses until the slot is confirmed: the key, read at every event.
 #[test]
 fn walk_by_the_keys_address_gives_the_same_stacks() {
-    for python in interpreters::supported().iter().filter(|python| python.minor() < (3, 15)) {
+    for python in
+        interpreters::supported().unwrap().iter().filter(|python| python.minor() < (3, 15))
+    {
         let (target, answer) = start(python);
         let interpreter = interpreter_of(&target);
         let memory = TargetMemory::open(target.0.id()).unwrap();
@@ -150,13 +152,13 @@ fn walk_by_the_keys_address_gives_the_same_stacks() {
 /// The comparison above can fail: with the neighbouring version's offsets it does.
 #[test]
 fn walk_with_another_versions_offsets_does_not_pass_for_right() {
-    let pythons = interpreters::supported();
+    let pythons = interpreters::supported().unwrap();
     for python in &pythons {
         let other = if python.version.1 == 15 { 13 } else { python.version.1 + 1 };
         let (target, answer) = start(python);
         let interpreter = interpreter_of(&target);
         let memory = TargetMemory::open(target.0.id()).unwrap();
-        let table = memtrace::python::layouts::table(other).unwrap().unwrap();
+        let table = memtrace::python::layouts::table(other).unwrap();
         let layout = PyLayout {
             slot: interpreter.layout.slot,
             slot_first: interpreter.layout.slot_first,

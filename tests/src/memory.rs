@@ -1,0 +1,149 @@
+//! What the kernel says of a process's memory, from the page tables: the ground truth of the law.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::wait;
+
+/// One process's resident memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// `Rss` of `smaps_rollup`, exact on every kernel.
+    pub rss: i64,
+    /// `RssAnon` of `status`.
+    pub anon: i64,
+    /// `RssFile`
+    pub file: i64,
+    /// `RssShmem`
+    pub shmem: i64,
+}
+
+fn kilobytes(text: &str, key: &str) -> Result<i64> {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+        .with_context(|| format!("no {key} in {text:?}"))?;
+    let number = value.trim().trim_end_matches(" kB");
+    Ok(number.parse::<i64>().with_context(|| format!("{key}: {value:?}"))? * 1024)
+}
+
+/// Reads a process's resident memory.
+///
+/// # Errors
+/// When the process is gone or the kernel has no `smaps_rollup`.
+pub fn resident(pid: u32) -> Result<Resident> {
+    let read = |file: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        fs::read_to_string(&path).with_context(|| format!("read {path}"))
+    };
+    let (rollup, status) = (read("smaps_rollup")?, read("status")?);
+    Ok(Resident {
+        rss: kilobytes(&rollup, "Rss")?,
+        anon: kilobytes(&status, "RssAnon")?,
+        file: kilobytes(&status, "RssFile")?,
+        shmem: kilobytes(&status, "RssShmem")?,
+    })
+}
+
+/// The highest RSS the process ever had, in bytes (`VmHWM`).
+///
+/// # Errors
+/// When the process is gone.
+pub fn peak(pid: u32) -> Result<i64> {
+    let path = format!("/proc/{pid}/status");
+    kilobytes(&fs::read_to_string(&path).with_context(|| format!("read {path}"))?, "VmHWM")
+}
+
+/// The fields of `stat` after the name: state first.
+fn stat_fields(path: &str) -> Result<Vec<String>> {
+    let stat = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    let rest = stat.rsplit_once(')').with_context(|| format!("{path}: {stat:?}"))?.1;
+    Ok(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// What must hold still in a parked process: its memory, its faults, its CPU time; and whether
+/// every thread of it sleeps.
+fn stillness(pid: u32) -> Result<(bool, [String; 4], Resident)> {
+    let mut asleep = true;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = task?.path().join("stat");
+        asleep &= stat_fields(&stat.to_string_lossy())?[0] == "S";
+    }
+    let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
+    // minflt, majflt, utime, stime: fields 10, 12, 14, 15 of proc(5), which counts pid and name.
+    let counters = [7, 9, 11, 12].map(|index: usize| fields[index].clone());
+    Ok((asleep, counters, resident(pid)?))
+}
+
+/// Waits until the process and its memory hold still, and gives its memory.
+///
+/// # Errors
+/// When it goes away or never comes to rest.
+pub fn settled(pid: u32) -> Result<Resident> {
+    let mut last = None;
+    let mut same = 0;
+    wait::until(&format!("process {pid} to hold still"), || {
+        let now = stillness(pid)?;
+        same = if now.0 && last.as_ref() == Some(&now) { same + 1 } else { 0 };
+        let memory = now.2;
+        last = Some(now);
+        Ok((same >= 3).then_some(memory))
+    })
+}
+
+/// Whether the process runs or sleeps (a zombie does not).
+#[must_use]
+pub fn alive(pid: u32) -> bool {
+    stat_fields(&format!("/proc/{pid}/stat")).is_ok_and(|fields| !matches!(&*fields[0], "Z" | "X"))
+}
+
+/// The living descendants of a process.
+///
+/// # Errors
+/// When /proc can't be read.
+pub fn descendants(pid: u32) -> Result<BTreeSet<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if let Ok(fields) = stat_fields(&format!("/proc/{child}/stat"))
+            && fields[0] != "Z"
+        {
+            parents.push((child, fields[1].parse::<u32>()?));
+        }
+    }
+    let mut found = BTreeSet::new();
+    loop {
+        let before = found.len();
+        for (child, parent) in &parents {
+            if *parent == pid || found.contains(parent) {
+                found.insert(*child);
+            }
+        }
+        if found.len() == before {
+            return Ok(found);
+        }
+    }
+}
+
+/// One field of `status`, as text.
+///
+/// # Errors
+/// When the process is gone or has no such field.
+pub fn status_field(pid: u32, key: &str) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    Ok(value.with_context(|| format!("no {key} in status"))?.trim().to_owned())
+}
+
+/// Checks that a parked process's counters in `status` and its page tables agree here.
+///
+/// # Errors
+/// When they don't.
+pub fn consistent(memory: Resident) -> Result<()> {
+    let sum = memory.anon + memory.file + memory.shmem;
+    ensure!(sum == memory.rss, "status says {sum}, smaps_rollup {}", memory.rss);
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What tests need beside interpreters: root, a C library, numpy, folders.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::interpreters::{self, Interpreter};
+
+/// Fails, in words, when this test doesn't run as root.
+///
+/// # Errors
+/// When it isn't root.
+pub fn root() -> Result<()> {
+    // SAFETY: geteuid has no arguments and can't fail.
+    let user = unsafe { libc::geteuid() };
+    ensure!(user == 0, "this test loads BPF programs and must run as root; it runs as user {user}");
+    Ok(())
+}
+
+/// The workspace's folder.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Where builds go, and what tests keep between runs.
+#[must_use]
+pub fn target_folder() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => workspace().join(folder),
+        None => workspace().join("target"),
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it can't be run or says no; the message has what it printed.
+pub fn succeed(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+    }
+    Ok(text(&output.stdout))
+}
+
+/// Makes `path` once over all test processes: `make` fills a fresh place, which is then renamed.
+fn made_once(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let folder = path.parent().context("a folder")?;
+    fs::create_dir_all(folder)?;
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let lock = File::create(beside(".lock"))?;
+    lock.lock()?;
+    if path.exists() {
+        return Ok(());
+    }
+    let fresh = beside(".new");
+    if fresh.is_dir() {
+        fs::remove_dir_all(&fresh)?;
+    }
+    make(&fresh)?;
+    fs::rename(&fresh, path).with_context(|| format!("{}", path.display()))
+}
+
+/// The library built from `programs/native.c`, whose threads never run Python.
+///
+/// # Errors
+/// When there is no C compiler, or it fails.
+pub fn native_library() -> Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(built) = BUILT.get() {
+        return Ok(built.clone());
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/native.c");
+    let age = fs::metadata(&source)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
+    let library = target_folder().join(format!("memtrace-tests/native-{}.so", age.as_nanos()));
+    made_once(&library, |fresh| {
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(fresh).arg(&source);
+        succeed(&mut cc).map(drop)
+    })?;
+    Ok(BUILT.get_or_init(|| library).clone())
+}
+
+/// A folder that brings numpy to this interpreter by PYTHONPATH. It is installed by pip from PyPI
+/// once, and kept below the build folder.
+///
+/// # Errors
+/// When pip can't install it.
+pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
+    let (major, minor, _) = python.version;
+    let folder = target_folder().join(format!("memtrace-tests/numpy-{major}.{minor}"));
+    made_once(&folder, |fresh| {
+        // Debian's interpreter comes without pip: another of the same minor version serves it.
+        let mut same = interpreters::all();
+        same.retain(|one| (one.version.0, one.version.1) == (major, minor));
+        let has_pip = |one: &&Interpreter| {
+            succeed(Command::new(&one.path).args(["-m", "pip", "--version"])).is_ok()
+        };
+        let with_pip = same.iter().find(has_pip);
+        let with_pip = with_pip.with_context(|| format!("no pip for CPython {major}.{minor}"))?;
+        let mut pip = Command::new(&with_pip.path);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.args(["--root-user-action=ignore", "--only-binary", ":all:", "--target"]);
+        succeed(pip.arg(fresh).arg("numpy")).map(drop).context(
+            "the line tests need numpy from PyPI (or a folder with it at the place named here)",
+        )
+    })
+    .with_context(|| format!("numpy for {python} in {}", folder.display()))?;
+    Ok(folder)
+}
