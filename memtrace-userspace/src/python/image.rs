@@ -40,6 +40,8 @@ pub struct Segment {
     pub offset: u64,
     /// `p_filesz`
     pub file_size: u64,
+    /// `p_memsz`: what is more than in the file is `.bss`.
+    pub memory_size: u64,
     /// `p_vaddr`
     pub address: u64,
     /// `p_flags & PF_X`
@@ -150,6 +152,7 @@ impl Image {
                 segments.push(Segment {
                     offset: segment.p_offset(endian).into(),
                     file_size: segment.p_filesz(endian).into(),
+                    memory_size: segment.p_memsz(endian).into(),
                     address: segment.p_vaddr(endian).into(),
                     executable: segment.p_flags(endian) & elf::PF_X != 0,
                     writable: segment.p_flags(endian) & elf::PF_W != 0,
@@ -286,6 +289,7 @@ mod tests {
     const DATA: Segment = Segment {
         offset: 0,
         file_size: 0x1000,
+        memory_size: 0x1000,
         address: 0x40_0000,
         executable: false,
         writable: false,
@@ -293,6 +297,7 @@ mod tests {
     const CODE: Segment = Segment {
         offset: 0x1f123,
         file_size: 0x2000,
+        memory_size: 0x2000,
         address: 0x41_f123,
         executable: true,
         writable: false,

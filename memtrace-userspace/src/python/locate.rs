@@ -90,18 +90,24 @@ pub(super) fn search(memory: &TargetMemory, images: &mut Images) -> Search {
 }
 
 /// Whether the image's data is where it belongs. The dynamic loader first maps the whole of a
-/// library from its beginning and then each segment over it, so that for a moment other bytes of
-/// the file are where its data will be (`_dl_map_segments` in glibc's `elf/dl-map-segments.h`).
+/// library from its beginning, then each segment over it, then anonymous memory for `.bss`; so for
+/// a moment other bytes of the file are where its data will be (`_dl_map_segments` in glibc's
+/// `elf/dl-map-segments.h`).
 fn is_loaded(mappings: &Mappings, image: &Image, bias: u64, code: &Mapping) -> bool {
-    image.segments().iter().filter(|segment| !segment.executable && segment.file_size > 0).all(
-        |segment| {
-            let address = bias.wrapping_add(segment.address);
-            mappings.at(address).is_some_and(|mapping| {
-                let offset = address - mapping.start + mapping.offset;
-                mapping.same_file(code) && offset == segment.offset
-            })
-        },
-    )
+    let data = image.segments().iter().filter(|it| !it.executable && it.file_size > 0);
+    data.into_iter().all(|segment| {
+        let address = bias.wrapping_add(segment.address);
+        let begins = mappings.at(address).is_some_and(|mapping| {
+            let offset = address - mapping.start + mapping.offset;
+            mapping.same_file(code) && offset == segment.offset
+        });
+        let page = procfs::page_size();
+        let file_end = address.wrapping_add(segment.file_size);
+        let end = address.wrapping_add(segment.memory_size);
+        let ends = end.wrapping_sub(1) / page <= file_end.wrapping_sub(1) / page
+            || mappings.at(end.wrapping_sub(1)).is_some_and(|mapping| !mapping.is_file());
+        begins && ends
+    })
 }
 
 impl Located {

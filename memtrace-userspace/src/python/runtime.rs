@@ -75,11 +75,12 @@ impl ThreadList {
 /// `autoTSSkey`: the pthread key that holds each thread's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TssKey {
-    /// Not made yet, or deleted by `Py_Finalize`.
+    /// Not made yet, or deleted by `Py_Finalize`. Unreadable memory counts as this: up to 3.9
+    /// `_PyRuntime` is in `.bss` and crosses a page that nobody has touched before the key is made.
     Absent,
     /// Made.
     Made(u32),
-    /// The memory can't be read, or holds nothing like a key.
+    /// The memory holds nothing like a key.
     Nonsense,
 }
 
@@ -91,7 +92,7 @@ impl TssKey {
     #[must_use]
     pub fn read(memory: &impl ReadMemory, address: u64) -> Self {
         match memory.read_u64(address).map(|word| (word as u32, (word >> 32) as u32)) {
-            Some((0, _)) => Self::Absent,
+            None | Some((0, _)) => Self::Absent,
             Some((1, key)) if key < KEYS_MAX => Self::Made(key),
             _ => Self::Nonsense,
         }

@@ -82,14 +82,16 @@ pub(super) fn settle(
             (TstateSlot::PthreadKey, None, _) => Hint::AnyKey,
             (TstateSlot::PthreadKey, Some(address), _) => match TssKey::read(memory, address) {
                 TssKey::Made(key) => Hint::Key(key),
-                TssKey::Absent => continue,
-                TssKey::Nonsense => return Err("autoTSSkey holds no key".to_owned()),
+                TssKey::Absent | TssKey::Nonsense => continue,
             },
         };
         found = slot::find(memory, &list.threads, hint);
         if found.is_some() {
             break;
         }
+    }
+    if key_address.is_some_and(|at| TssKey::read(memory, at) == TssKey::Nonsense) {
+        return Err("autoTSSkey holds no key".to_owned());
     }
     if list.threads.is_empty() && list.strangers > 0 {
         return Err("thread states do not belong to the interpreter that lists them".to_owned());
