@@ -1,9 +1,10 @@
 //! The Python interpreters of this machine: every one found is tested, and what is missing is
 //! printed.
 //!
-//! Found where `cargo xtask interpreters` puts them, under pyenv's versions, in `/usr/bin`, `/usr/local/bin`, on PATH, and where
-//! `MEMTRACE_TEST_INTERPRETERS` says (paths, separated by colons). Version and implementation are
-//! asked of the interpreter itself. `MEMTRACE_TEST_ONLY=3.8,3.13` narrows a run, and says so.
+//! Found where `cargo xtask interpreters` puts them, under pyenv's versions, in `/usr/bin`,
+//! `/usr/local/bin`, on PATH, and where `MEMTRACE_TEST_INTERPRETERS` says (paths, separated by
+//! colons). Version and implementation are asked of the interpreter itself.
+//! `MEMTRACE_TEST_ONLY=3.8,3.13` narrows a run, and says so.
 
 use std::collections::BTreeMap;
 use std::env;
