@@ -19,7 +19,8 @@ from protocol import (MIB, PAGE, answer, converse, keep, line_of, mark, ready, r
 
 try:
     import numpy
-    numpy.empty(8).fill(1)  # what its first use brings in is no growth of a line
+    # What its first use brings in is no growth of a line.
+    numpy.empty(2 * MIB, dtype=numpy.uint8).fill(1)
 except ImportError:
     numpy = None
 

@@ -1,4 +1,4 @@
-/* A thread that never runs Python: for threads.py. */
+/* What Python alone cannot do: for threads.py and hostile.py. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -34,4 +34,16 @@ int grow_in_new_thread(const char *name, size_t size) {
         return failed;
     pthread_join(thread, NULL);
     return work.failed;
+}
+
+/* Makes `size` fresh bytes resident while the word at `address` holds `value`. For hostile.py. */
+int grow_with_word(size_t size, size_t address, size_t value) {
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return errno;
+    size_t old = *(volatile size_t *)address;
+    *(volatile size_t *)address = value;
+    memset(memory, 1, size);
+    *(volatile size_t *)address = old;
+    return 0;
 }

@@ -82,7 +82,7 @@ def child_ends_at_once():
 
     child = forked(work, stays=False)
     marked("brief child", BRIEF)
-    return {"children": [child]}
+    return {"ended": child}
 
 
 def pool_item(number):

@@ -12,6 +12,7 @@ pub mod interpreters;
 pub mod measure;
 pub mod memory;
 pub mod memtrace;
+pub mod process;
 pub mod report;
 pub mod resources;
 pub mod snapshot;

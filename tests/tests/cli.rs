@@ -2,39 +2,17 @@
 //! attached. The issue says "within a second"; a busy machine is allowed three.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use harness::attach::Tracer;
 use harness::interpreters::{newest, unsupported};
 use harness::memtrace::{self, Output, finish};
+use harness::process::Process;
 use harness::target::{Target, program};
 use harness::{Context, Result, ensure, resources};
 
 const SOON: Duration = Duration::from_secs(3);
-
-/// A process that is killed at the end of its test.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Result<Self> {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self(command.spawn().with_context(|| format!("{command:?}"))?))
-    }
-
-    fn pid(&self) -> String {
-        self.0.id().to_string()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Errors mean that it has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Runs memtrace; it must end soon and in words.
 fn refused(arguments: &[&str]) -> Result<Output> {
@@ -45,15 +23,6 @@ fn refused(arguments: &[&str]) -> Result<Output> {
     ensure!(output.stdout.is_empty(), "a report of nothing: {:?}", output.stdout);
     ensure!(!output.stderr.contains("attached to"), "it attached first: {}", output.stderr);
     Ok(output)
-}
-
-/// A Python that waits for its standard input to end.
-fn waiting(python: &Path) -> Result<Process> {
-    let process =
-        Process::start(Command::new(python).args(["-c", "import sys; sys.stdin.read()"]))?;
-    // Until it has become Python and sleeps.
-    harness::memory::settled(process.0.id())?;
-    Ok(process)
 }
 
 #[test]
@@ -67,7 +36,6 @@ fn a_pid_that_does_not_exist_is_named() -> Result<()> {
 #[test]
 fn a_process_that_is_not_python_is_named() -> Result<()> {
     let sleep = Process::start(Command::new("sleep").arg("1000"))?;
-    harness::memory::settled(sleep.0.id())?;
     let output = refused(&["attach", &sleep.pid()])?;
     output.expect_code(1)?.expect_words(&[&sleep.pid(), "sleep", "not", "Python"]).map(drop)
 }
@@ -81,7 +49,7 @@ fn a_kernel_thread_is_refused() -> Result<()> {
 
 fn unsupported_is_named(major: u32, minor: u32) -> Result<()> {
     let python = unsupported(major, minor)?;
-    let process = waiting(&python.path)?;
+    let process = Process::waiting(&python.path)?;
     let output = refused(&["attach", &process.pid()])?;
     let version = format!("{major}.{minor}");
     output.expect_code(1)?.expect_words(&[&process.pid(), &version, "3.8", "3.15"]).map(drop)
@@ -104,16 +72,15 @@ fn cpython_3_7_is_named_with_what_is_supported() -> Result<()> {
 
 #[test]
 fn one_bad_pid_among_good_ones_attaches_none() -> Result<()> {
-    let python = waiting(&newest()?.path)?;
+    let python = Process::waiting(&newest()?.path)?;
     let sleep = Process::start(Command::new("sleep").arg("1000"))?;
-    harness::memory::settled(sleep.0.id())?;
     let output = refused(&["attach", &python.pid(), &sleep.pid()])?;
     output.expect_code(1)?.expect_words(&[&sleep.pid(), "Python"]).map(drop)
 }
 
 #[test]
 fn wrong_usage_gets_exit_code_2() -> Result<()> {
-    let python = waiting(&newest()?.path)?;
+    let python = Process::waiting(&newest()?.path)?;
     let pid = python.pid();
     for (arguments, word) in [
         (&["attach"][..], "PID"),
@@ -142,7 +109,7 @@ fn wrong_usage_gets_exit_code_2() -> Result<()> {
 
 #[test]
 fn an_output_that_cannot_be_written_is_found_before_tracing() -> Result<()> {
-    let python = waiting(&newest()?.path)?;
+    let python = Process::waiting(&newest()?.path)?;
     let folder = tempfile::tempdir()?;
     let missing = folder.path().join("missing/report.json");
     for path in [missing.to_str().context("path")?, "/", "/proc/version"] {
@@ -160,8 +127,9 @@ fn an_output_is_not_lost_when_the_attach_fails() -> Result<()> {
     let path = folder.path().join("report.json");
     std::fs::write(&path, "an older report")?;
     let sleep = Process::start(Command::new("sleep").arg("1000"))?;
-    harness::memory::settled(sleep.0.id())?;
-    refused(&["attach", &sleep.pid(), "-o", path.to_str().context("path")?])?.expect_code(1)?;
+    refused(&["attach", &sleep.pid(), "-o", path.to_str().context("path")?])?
+        .expect_code(1)?
+        .expect_words(&["Python"])?;
     ensure!(std::fs::read_to_string(&path)? == "an older report", "it was overwritten");
     Ok(())
 }
@@ -203,7 +171,7 @@ fn a_target_that_ends_while_it_is_attached_gets_a_report_or_exit_code_3() -> Res
 #[test]
 fn missing_privileges_are_named() -> Result<()> {
     resources::root()?;
-    let python = waiting(&newest()?.path)?;
+    let python = Process::waiting(&newest()?.path)?;
     // A copy that anybody may run: the build folder may be closed to others.
     let folder = tempfile::tempdir()?;
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -221,7 +189,7 @@ fn missing_privileges_are_named() -> Result<()> {
 #[test]
 fn one_missing_capability_is_named() -> Result<()> {
     resources::root()?;
-    let python = waiting(&newest()?.path)?;
+    let python = Process::waiting(&newest()?.path)?;
     let binary = memtrace::binary(memtrace::Build::Dev)?;
     let mut command = Command::new("setpriv");
     let without = "-bpf,-sys_admin";
@@ -262,7 +230,7 @@ fn a_process_in_another_pid_namespace_is_traced_right_or_refused_by_name() -> Re
 #[test]
 fn memtrace_inside_a_pid_namespace_says_so_or_names_the_pid() -> Result<()> {
     resources::root()?;
-    let python = waiting(&newest()?.path)?;
+    let python = Process::waiting(&newest()?.path)?;
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
     command.arg(memtrace::binary(memtrace::Build::Dev)?).args(["attach", &python.pid()]);
@@ -271,36 +239,5 @@ fn memtrace_inside_a_pid_namespace_says_so_or_names_the_pid() -> Result<()> {
     output.expect_code(1)?;
     let said = &output.stderr;
     ensure!(said.contains("pid namespace") || said.contains(&python.pid()), "{said:?}");
-    Ok(())
-}
-
-#[test]
-fn ps_lists_python_processes_and_their_versions() -> Result<()> {
-    resources::root()?;
-    let (python, old) = (newest()?, unsupported(3, 6)?);
-    let (process, unsupported) = (waiting(&python.path)?, waiting(&old.path)?);
-    let output = finish(&mut memtrace::command(["ps"])?)?;
-    output.expect_code(0)?;
-    for (process, version) in [(&process, &python), (&unsupported, &old)] {
-        let pid = process.pid();
-        let mut lines = output.stdout.lines();
-        let line = lines.find(|line| line.split_whitespace().any(|word| word == pid));
-        let line = line.with_context(|| format!("{pid} is not in {}", output.stdout))?;
-        ensure!(line.contains(&version.version_text()), "{line:?}");
-    }
-    let json = finish(&mut memtrace::command(["ps", "--format", "json"])?)?;
-    json.expect_code(0)?;
-    serde_json::from_str::<serde_json::Value>(&json.stdout).context("ps in JSON").map(drop)
-}
-
-#[test]
-fn doctor_finds_this_machine_fit() -> Result<()> {
-    resources::root()?;
-    let output = finish(&mut memtrace::command(["doctor"])?)?;
-    output.expect_code(0)?;
-    for word in ["kernel", "BTF", "tracefs", "ring buffer", "CAP_BPF", "CAP_PERFMON", "lockdown"] {
-        let said = output.stdout.to_lowercase();
-        ensure!(said.contains(&word.to_lowercase()), "nothing about {word} in {said:?}");
-    }
     Ok(())
 }
