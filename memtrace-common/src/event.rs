@@ -1,6 +1,9 @@
 //! The records that cross the ring buffer. `#[repr(C)]`, `Copy`, without padding, sizes asserted.
 //!
-//! Each begins with a [`Header`]. Records with a tail (frames, text) carry its length; user space
+//! Each begins with a [`Header`]. There is no time in it: reading the clock costs the target
+//! 50 ns, and user space fetches records every few milliseconds.
+//!
+//! Records with a tail (frames, text) carry its length; user space
 //! checks it against what it got. All addresses are the target's, all sizes in pages are 4 KiB.
 
 use crate::settings::{COUNTERS, Tally};
@@ -39,8 +42,6 @@ pub struct Header {
     pub tag: u32,
     /// The address space it is about.
     pub space: u32,
-    /// `CLOCK_MONOTONIC` nanoseconds.
-    pub time_ns: u64,
 }
 
 /// How a change of RSS came about.
@@ -79,7 +80,7 @@ pub struct Growth {
     /// 0.
     pub reserved: u16,
 }
-const _: () = assert!(size_of::<Growth>() == 48);
+const _: () = assert!(size_of::<Growth>() == 40);
 
 /// System calls that give memory back, by their x86-64 numbers.
 pub mod call {
@@ -122,7 +123,7 @@ pub struct Returned {
     /// [`call`].
     pub call: u16,
 }
-const _: () = assert!(size_of::<Returned>() == 56);
+const _: () = assert!(size_of::<Returned>() == 48);
 
 /// `mremap` moved a range: its pages keep their owners.
 #[repr(C)]
@@ -142,7 +143,7 @@ pub struct Moved {
     /// result for huge pages.
     pub area_length: u64,
 }
-const _: () = assert!(size_of::<Moved>() == 56);
+const _: () = assert!(size_of::<Moved>() == 48);
 
 /// A write to a page that a forked relative still shares: a private copy is made, RSS stays.
 #[repr(C)]
@@ -155,7 +156,7 @@ pub struct Copied {
     /// Id of the stack.
     pub stack: u64,
 }
-const _: () = assert!(size_of::<Copied>() == 32);
+const _: () = assert!(size_of::<Copied>() == 24);
 
 /// A stack, sent when it is first met. `depth` [`crate::walk::Frame`]s follow, leaf first.
 #[repr(C)]
@@ -172,7 +173,7 @@ pub struct Stack {
     /// The thread's name (without frames it is the stack's only name).
     pub comm: [u8; 16],
 }
-const _: () = assert!(size_of::<Stack>() == 48);
+const _: () = assert!(size_of::<Stack>() == 40);
 
 /// A code object, sent before the first stack that has it; its texts follow as [`Text`] records.
 #[repr(C)]
@@ -187,7 +188,7 @@ pub struct Code {
     /// `_co_firsttraceable`, 0 where there is none.
     pub first_traceable: i32,
 }
-const _: () = assert!(size_of::<Code>() == 32);
+const _: () = assert!(size_of::<Code>() == 24);
 
 /// Which text of a code object.
 pub mod piece {
@@ -222,7 +223,7 @@ pub struct Text {
     /// 0.
     pub reserved: u16,
 }
-const _: () = assert!(size_of::<Text>() == 48);
+const _: () = assert!(size_of::<Text>() == 40);
 
 /// A known code object is about to be freed; its address may come back as another one.
 #[repr(C)]
@@ -233,7 +234,7 @@ pub struct CodeFreed {
     /// Its address.
     pub code: u64,
 }
-const _: () = assert!(size_of::<CodeFreed>() == 24);
+const _: () = assert!(size_of::<CodeFreed>() == 16);
 
 /// A traced process forked. The header's space is the child's, which starts with `pages`.
 #[repr(C)]
@@ -250,7 +251,7 @@ pub struct Forked {
     /// Pages of the child per counter at this moment.
     pub pages: [i64; COUNTERS],
 }
-const _: () = assert!(size_of::<Forked>() == 64);
+const _: () = assert!(size_of::<Forked>() == 56);
 
 /// A traced process called `exec`. The header's space is the new one.
 #[repr(C)]
@@ -271,7 +272,7 @@ pub struct Execed {
     /// Its new name (`comm`).
     pub comm: [u8; 16],
 }
-const _: () = assert!(size_of::<Execed>() == 168);
+const _: () = assert!(size_of::<Execed>() == 160);
 
 /// A traced process ended.
 #[repr(C)]
@@ -286,4 +287,4 @@ pub struct Exited {
     /// What it came to.
     pub tally: Tally,
 }
-const _: () = assert!(size_of::<Exited>() == 112);
+const _: () = assert!(size_of::<Exited>() == 104);

@@ -64,6 +64,10 @@ pub struct PyLayout {
     pub window_start: u32,
     /// Bytes of a frame that are read, at most [`crate::limits::FRAME_WINDOW`].
     pub window_length: u32,
+    /// Bytes before a frame that are read along with it, because its callers' frames are likely
+    /// there: a multiple of eight, at most `FRAME_BLOCK - FRAME_WINDOW`; 0 where frames are
+    /// objects of their own (3.10 and older).
+    pub window_behind: u32,
     /// Code object reference.
     pub code_at: u32,
     /// Caller's frame.
@@ -104,6 +108,8 @@ pub struct PyLayout {
     pub bytes_length: u32,
     /// `PyBytesObject.ob_sval`.
     pub bytes_data: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 impl PyLayout {
@@ -122,6 +128,7 @@ impl PyLayout {
         cframe_frame: ABSENT,
         window_start: 0,
         window_length: 0,
+        window_behind: 0,
         code_at: 0,
         back_at: 0,
         instr_at: 0,
@@ -141,7 +148,8 @@ impl PyLayout {
         str_compact: 56,
         bytes_length: 16,
         bytes_data: 32,
+        reserved: 0,
     };
 }
 
-const _: () = assert!(size_of::<PyLayout>() == 152);
+const _: () = assert!(size_of::<PyLayout>() == 160);

@@ -5,6 +5,10 @@
 /// verifier's index check to one mask.
 pub const MAX_FRAMES: usize = 128;
 
+/// Bytes of a thread's stack of frames that one read may bring: a frame and its callers' before it
+/// in memory (CPython 3.11 and newer keep them side by side).
+pub const FRAME_BLOCK: usize = 1024;
+
 /// Bytes of one frame that a single read may cover. The widest window in use is CPython 3.8's
 /// `PyFrameObject`, 88 bytes from `f_back` to `f_lasti`.
 pub const FRAME_WINDOW: usize = 128;
@@ -38,9 +42,9 @@ pub const NAME_CHUNKS: u32 = 4;
 /// Default size of the ring buffer in bytes: at 600,000 events a second, a quarter of a second.
 pub const DEFAULT_RING_BYTES: u32 = 8 << 20;
 
-/// Bytes that must wait in the ring buffer before its reader is woken. A wake-up costs more than
-/// an event; the reader also looks by itself every few milliseconds.
-pub const WAKE_AT_BYTES: u64 = 256 << 10;
+/// The reader is woken at most this seldom, in events of a space (a wake-up costs more than an
+/// event). It also looks by itself every few milliseconds.
+pub const WAKE_EVERY: u32 = 4096;
 
 /// One event in this many has its probe time measured. Odd, so that it doesn't fall in step with
 /// loops of the target.

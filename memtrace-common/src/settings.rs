@@ -46,8 +46,8 @@ pub struct KernelLayout {
     pub area_length: u32,
     /// Possible CPUs.
     pub cpus: u32,
-    /// Wake the reader when this many bytes wait.
-    pub wake_at_bytes: u32,
+    /// Wake the reader at every event of a space whose number is a multiple of this power of two.
+    pub wake_every: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
 }
@@ -108,7 +108,7 @@ pub struct Space {
     pub shared: u32,
 }
 
-const _: () = assert!(size_of::<Space>() == 152 + 88 + 24);
+const _: () = assert!(size_of::<Space>() == 160 + 88 + 24);
 
 /// Changes are recorded.
 pub const LIVE: u32 = 0;
@@ -127,6 +127,21 @@ pub struct Process {
     pub follow: u32,
 }
 
+/// A thread of a target, by its tid. Made when the target is met or the thread begins, removed at
+/// its end; only the thread itself writes to it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Thread {
+    /// Address of its last page fault that no change of RSS has answered yet; 0 when answered.
+    pub fault: u64,
+    /// 1 when that fault was taken in the kernel on its behalf.
+    pub fault_in_kernel: u64,
+    /// Stack of its last event: user space has it.
+    pub last_stack: u64,
+    /// Its `PyThreadState`, learnt by the frame-evaluation probe; 0 if it was not.
+    pub bound: u64,
+}
+
 /// What user space asks of the task iterator for one tgid.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +158,7 @@ pub struct Request {
     pub layout: PyLayout,
 }
 
-const _: () = assert!(size_of::<Request>() == 168);
+const _: () = assert!(size_of::<Request>() == 176);
 
 /// Begin to trace: the counters of this moment are `before attach`.
 pub const REQUEST_ATTACH: u32 = 1;

@@ -5,7 +5,7 @@
 //! bounded, and a cyclic chain ends at [`MAX_FRAMES`].
 
 use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, PyLayout, Slot};
-use crate::limits::{FRAME_WINDOW, MAX_FRAMES};
+use crate::limits::{FRAME_BLOCK, FRAME_WINDOW, MAX_FRAMES};
 use crate::memory::ReadMemory;
 use crate::outcome::Outcome;
 
@@ -26,6 +26,9 @@ const _: () = assert!(size_of::<Frame>() == 16);
 /// An instruction offset that can't be right.
 pub const UNKNOWN_INSTR: i32 = i32::MIN;
 
+/// Bytes of the smallest page.
+const PAGE: u64 = 4096;
+
 /// Instruction offsets are below this (bytes); co_code of more than 16 MiB is not believed.
 const INSTR_LIMIT: i64 = 1 << 24;
 
@@ -42,8 +45,8 @@ const GLIBC_KEYS: u64 = 1024;
 pub struct Walk {
     /// Leaf first. Comes first, so that a record's head can stand right before it.
     pub frames: [Frame; MAX_FRAMES],
-    /// Bytes of the frame being looked at. One word longer than a masked index can reach.
-    pub window: [u64; FRAME_WINDOW / 8 + 1],
+    /// What was read last: a frame, and perhaps callers' frames before it.
+    block: [u64; FRAME_BLOCK / 8 + 1],
     /// Frames found.
     pub depth: u32,
     /// [`Outcome`] as a number.
@@ -52,6 +55,10 @@ pub struct Walk {
     pub hash: u64,
     /// Address of the frame to look at next; 0 at the end of the chain.
     next: u64,
+    /// Where in the target the block is from.
+    block_address: u64,
+    /// Bytes of it that are filled.
+    block_length: u64,
 }
 
 impl Walk {
@@ -59,12 +66,14 @@ impl Walk {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            window: [0; FRAME_WINDOW / 8 + 1],
+            block: [0; FRAME_BLOCK / 8 + 1],
             frames: [Frame { code: 0, instr: 0, owner: 0 }; MAX_FRAMES],
             depth: 0,
             outcome: Outcome::NotPython as u32,
             hash: 0,
             next: 0,
+            block_address: 0,
+            block_length: 0,
         }
     }
 
@@ -74,27 +83,66 @@ impl Walk {
         &self.frames[..(self.depth as usize).min(MAX_FRAMES)]
     }
 
-    /// The eight bytes at `offset` of the window. Offsets come from user space's tables and are
+    /// Makes sure that `length` bytes at `address` are in the block; returns where they are in it.
+    #[inline(always)]
+    fn fetch<M: ReadMemory>(
+        &mut self,
+        memory: &M,
+        address: u64,
+        length: u32,
+        behind: u32,
+    ) -> Option<u64> {
+        let there = address.wrapping_sub(self.block_address);
+        if there.saturating_add(u64::from(length)) <= self.block_length && there.is_multiple_of(8) {
+            return Some(there);
+        }
+        let (mut length, mut behind) = (length, behind);
+        if length as usize > FRAME_WINDOW {
+            length = FRAME_WINDOW as u32;
+        }
+        if behind as usize > FRAME_BLOCK - FRAME_WINDOW {
+            behind = (FRAME_BLOCK - FRAME_WINDOW) as u32;
+        }
+        // The page before may be nobody's memory, and a read that fails costs more than ten others.
+        let in_page = (address & (PAGE - 8)) as u32;
+        if behind > in_page {
+            behind = in_page;
+        }
+        let into = self.block.as_mut_ptr().cast();
+        let start = address.wrapping_sub(u64::from(behind));
+        // SAFETY: `behind + length` is at most FRAME_BLOCK.
+        if behind != 0 && unsafe { memory.read_raw(start, into, behind + length) } {
+            self.block_address = start;
+            self.block_length = u64::from(behind + length);
+            return Some(u64::from(behind));
+        }
+        self.block_address = address;
+        self.block_length = u64::from(length);
+        // SAFETY: `length` is at most FRAME_WINDOW.
+        if unsafe { memory.read_raw(address, into, length) } { Some(0) } else { None }
+    }
+
+    /// The eight bytes at `offset` of the block. Offsets come from user space's tables and are
     /// multiples of eight; the mask makes that visible to the verifier.
     #[inline(always)]
-    fn word(&self, offset: u32) -> u64 {
-        let index = (offset as usize & (FRAME_WINDOW - 1)) / 8;
-        // SAFETY: `index` is below FRAME_WINDOW / 8, the window is one word longer.
-        unsafe { self.window.as_ptr().add(index).read() }
+    fn word(&self, offset: u64) -> u64 {
+        let index = (offset as usize & (FRAME_BLOCK - 1)) / 8;
+        // SAFETY: `index` is below FRAME_BLOCK / 8, the block is one word longer.
+        unsafe { self.block.as_ptr().add(index).read() }
     }
 
     #[inline(always)]
-    fn half(&self, offset: u32) -> u32 {
-        let index = (offset as usize & (FRAME_WINDOW - 1)) / 4;
+    fn half(&self, offset: u64) -> u32 {
+        let index = (offset as usize & (FRAME_BLOCK - 1)) / 4;
         // SAFETY: as in `word`; four-byte steps stay aligned.
-        unsafe { self.window.as_ptr().cast::<u32>().add(index).read() }
+        unsafe { self.block.as_ptr().cast::<u32>().add(index).read() }
     }
 
     #[inline(always)]
-    fn byte(&self, offset: u32) -> u32 {
-        let index = offset as usize & (FRAME_WINDOW - 1);
+    fn byte(&self, offset: u64) -> u32 {
+        let index = offset as usize & (FRAME_BLOCK - 1);
         // SAFETY: as in `word`.
-        u32::from(unsafe { self.window.as_ptr().cast::<u8>().add(index).read() })
+        u32::from(unsafe { self.block.as_ptr().cast::<u8>().add(index).read() })
     }
 }
 
@@ -233,6 +281,7 @@ pub fn begin<M: ReadMemory>(
 ) -> bool {
     walk.depth = 0;
     walk.next = 0;
+    walk.block_length = 0;
     walk.outcome = Outcome::Complete as u32;
     let outcome = match thread_state(memory, layout, thread_pointer, bound) {
         Ok(tstate) => match first_frame(memory, layout, tstate) {
@@ -265,25 +314,21 @@ pub fn step<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) -> bo
     if walk.next == 0 || depth as usize >= MAX_FRAMES {
         return false;
     }
-    let mut length = layout.window_length;
-    if length as usize > FRAME_WINDOW {
-        length = FRAME_WINDOW as u32;
-    }
     let at = walk.next.wrapping_add(u64::from(layout.window_start));
-    // SAFETY: `length` is at most FRAME_WINDOW, the window's size less one word.
-    if !unsafe { memory.read_raw(at, walk.window.as_mut_ptr().cast(), length) } {
+    let Some(base) = walk.fetch(memory, at, layout.window_length, layout.window_behind) else {
         let outcome = if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
         walk.outcome = outcome as u32;
         walk.next = 0;
         return false;
-    }
-    walk.next = walk.word(layout.back_at);
-    let code = walk.word(layout.code_at) & layout.code_mask;
-    let owner = if layout.owner_at == ABSENT { 0 } else { walk.byte(layout.owner_at) };
+    };
+    walk.next = walk.word(base + u64::from(layout.back_at));
+    let code = walk.word(base + u64::from(layout.code_at)) & layout.code_mask;
+    let owner =
+        if layout.owner_at == ABSENT { 0 } else { walk.byte(base + u64::from(layout.owner_at)) };
     if owner >= layout.skip_owner_min || code == 0 {
         return true;
     }
-    let instr = instruction(layout, walk, code);
+    let instr = instruction(layout, walk, base, code);
     // SAFETY: `depth` is below MAX_FRAMES, checked at the top.
     unsafe {
         let slot = walk.frames.as_mut_ptr().add(depth as usize & (MAX_FRAMES - 1));
@@ -306,12 +351,13 @@ pub fn finish(walk: &mut Walk) {
 
 /// Byte offset of the frame's instruction from its code's first one.
 #[inline(always)]
-fn instruction(layout: &PyLayout, walk: &Walk, code: u64) -> i32 {
+fn instruction(layout: &PyLayout, walk: &Walk, base: u64, code: u64) -> i32 {
+    let at = base + u64::from(layout.instr_at);
     let offset = if layout.flags & FLAG_INSTR_IS_INDEX != 0 {
-        i64::from(walk.half(layout.instr_at) as i32) * i64::from(layout.instr_unit)
+        i64::from(walk.half(at) as i32) * i64::from(layout.instr_unit)
     } else {
         let start = code.wrapping_add(u64::from(layout.instr_base));
-        walk.word(layout.instr_at).wrapping_sub(start) as i64
+        walk.word(at).wrapping_sub(start) as i64
     };
     if (-2..INSTR_LIMIT).contains(&offset) { offset as i32 } else { UNKNOWN_INSTR }
 }

@@ -11,13 +11,19 @@ use aya_ebpf::helpers::generated::{bpf_map_lookup_percpu_elem, bpf_probe_read_ke
 use crate::maps::{CPU_OFFSETS, CPU_PROBE, SCRATCH, field, scratch};
 use crate::memory::read_kernel;
 
+/// Words of `struct percpu_counter` that hold its count and its per-CPU pointer
+/// (`include/linux/percpu_counter.h`: 40 bytes with CPU hotplug).
+const COUNTER_WORDS: usize = 8;
+
 /// Pages in counter `member` of the address space, `None` when unreadable.
 #[inline(always)]
 pub fn pages(mm: u64, member: u32) -> Option<i64> {
     let offsets = CPU_OFFSETS.get(0)?;
     let counter = mm + u64::from(field!(mm_rss_stat)) + u64::from(field!(counter_size) * member);
-    let mut sum: i64 = read_kernel(counter + u64::from(field!(counter_count)))?;
-    let percpu: u64 = read_kernel(counter + u64::from(field!(counter_percpu)))?;
+    // One read for the shared count and the per-CPU pointer: every helper call costs.
+    let words: [u64; COUNTER_WORDS] = read_kernel(counter)?;
+    let mut sum = words[field!(counter_count) as usize / 8 % COUNTER_WORDS] as i64;
+    let percpu = words[field!(counter_percpu) as usize / 8 % COUNTER_WORDS];
     for cpu in 0..MAX_CPUS {
         if cpu as u32 >= field!(cpus) {
             break;

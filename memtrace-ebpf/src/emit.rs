@@ -1,10 +1,9 @@
 //! The only file that touches the ring buffer, and the only one that decides when to wake its
-//! reader: by amount of data, or at once for what can't wait.
+//! reader: once in many events, or at once for what can't wait.
 
 use core::slice;
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use memtrace_common::event::Header;
 use memtrace_common::settings::Space;
 
@@ -13,8 +12,7 @@ use crate::maps::{EVENTS, field};
 /// A record's head.
 #[inline(always)]
 pub fn header(tag: u32, space: u32) -> Header {
-    // SAFETY: a helper without arguments.
-    Header { tag, space, time_ns: unsafe { bpf_ktime_get_ns() } }
+    Header { tag, space }
 }
 
 /// Sends a record; what doesn't fit is counted on its space.
@@ -31,27 +29,24 @@ pub fn send<T: 'static>(space: &mut Space, record: &T) -> bool {
 /// `length` bytes at `start` must be readable.
 #[inline(always)]
 pub unsafe fn send_raw(space: &mut Space, start: *const u8, length: usize) -> bool {
-    let waiting = EVENTS.query(BPF_RB_AVAIL_DATA as u64);
-    let flags = if waiting >= u64::from(field!(wake_at_bytes)) {
-        BPF_RB_FORCE_WAKEUP
-    } else {
-        BPF_RB_NO_WAKEUP
-    };
+    let wakes = space.tally.events & u64::from(field!(wake_every) - 1) == 0;
+    let flags = if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     // SAFETY: the caller vouches for it.
-    let bytes = unsafe { slice::from_raw_parts(start, length) };
-    let sent = EVENTS.output::<[u8]>(bytes, u64::from(flags)).is_ok();
-    if !sent {
-        space.tally.lost_events += 1;
-    }
-    sent
+    unsafe { put(space, start, length, flags) }
 }
 
 /// As [`send`], and wakes the reader now: a process began or ended.
 #[inline(always)]
 pub fn send_now<T: 'static>(space: &mut Space, record: &T) -> bool {
     // SAFETY: `record` is readable for its size.
-    let bytes = unsafe { slice::from_raw_parts((&raw const *record).cast::<u8>(), size_of::<T>()) };
-    let sent = EVENTS.output::<[u8]>(bytes, u64::from(BPF_RB_FORCE_WAKEUP)).is_ok();
+    unsafe { put(space, (&raw const *record).cast(), size_of::<T>(), BPF_RB_FORCE_WAKEUP) }
+}
+
+#[inline(always)]
+unsafe fn put(space: &mut Space, start: *const u8, length: usize, flags: u32) -> bool {
+    // SAFETY: the caller vouches for it.
+    let bytes = unsafe { slice::from_raw_parts(start, length) };
+    let sent = EVENTS.output::<[u8]>(bytes, u64::from(flags)).is_ok();
     if !sent {
         space.tally.lost_events += 1;
     }

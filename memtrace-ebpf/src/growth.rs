@@ -4,10 +4,10 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use memtrace_common::event::{Copied, Growth, Returned, call, context, tag};
 use memtrace_common::limits::TIMED_ONE_IN;
-use memtrace_common::settings::{ANON, COUNTERS, FILE, LIVE, SHMEM, SWAP, Space};
+use memtrace_common::settings::{ANON, COUNTERS, FILE, LIVE, SHMEM, SWAP, Space, Thread};
 
-use crate::maps::{FAULTS, LastFault, PROCESSES, SPACES};
-use crate::task::{Call, Task, current_ids};
+use crate::maps::{PROCESSES, SPACES, scratch, thread};
+use crate::task::{Call, Current, current_ids};
 use crate::{atomic, counter, emit, stack};
 
 /// `execve` and `execveat` on x86-64: what shrinks in them is the old address space, torn down.
@@ -44,9 +44,9 @@ pub fn changed(mm: u64, member: u32) {
 fn record(space: &mut Space, mm: u64, member: u32) {
     let Some(total) = counter::pages(mm, member) else { return };
     let member_index = member as usize & (COUNTERS - 1);
-    let task = Task::current();
-    let (tgid, tid) = current_ids();
-    let by_target = tgid == space.pid || task.mm() == mm;
+    let task = Current::task();
+    let tid = task.tid();
+    let by_target = task.tgid() == space.pid || task.mm() == mm;
 
     let shrank = total < space.tally.pages[member_index];
     let call = if shrank { Call::current() } else { None };
@@ -61,13 +61,14 @@ fn record(space: &mut Space, mm: u64, member: u32) {
     if pages == 0 || member as usize == SWAP {
         return;
     }
-    let stack = stack::current(space, task, tid, by_target);
+    let mut thread = if by_target { thread(tid) } else { None };
+    let stack = stack::current(space, task, thread.as_deref_mut(), by_target);
     let change = Change { tid, member: member as u8, pages: pages as i32, stack };
     let sent = match (by_target, &call) {
         (false, _) if task.mm() == 0 => grown(space, &change, 0, context::KERNEL),
         (false, _) => grown(space, &change, 0, context::REMOTE),
-        (true, Some(call)) => given_back(space, &change, call),
-        (true, None) => match take_fault(tid) {
+        (true, Some(call)) => given_back(space, &change, call, thread.as_deref()),
+        (true, None) => match take_fault(thread) {
             0 => grown(space, &change, 0, context::SYSCALL),
             address => grown(space, &change, address, context::FAULT),
         },
@@ -87,20 +88,18 @@ struct Change {
 
 /// Whether memory shrinks because its address space is at its end (exit, exec): not a return.
 #[inline(always)]
-fn torn_down(call: &Option<Call>, task: Task, by_target: bool) -> bool {
+fn torn_down(call: &Option<Call>, task: Current, by_target: bool) -> bool {
     let in_exec = matches!(call, Some(call) if call.number == EXECVE || call.number == EXECVEAT);
     in_exec || (by_target && task.exiting())
 }
 
 /// The address of the thread's unanswered fault, which this change answers; 0 if there is none.
 #[inline(always)]
-fn take_fault(tid: u32) -> u64 {
-    let Some(fault) = FAULTS.get_ptr_mut(tid) else { return 0 };
-    // SAFETY: map memory, written by this thread only.
-    let fault = unsafe { &mut *fault };
-    let address = fault.address;
-    fault.address = 0;
-    address
+fn take_fault(thread: Option<&mut Thread>) -> u64 {
+    match thread {
+        Some(thread) => core::mem::take(&mut thread.fault),
+        None => 0,
+    }
 }
 
 #[inline(always)]
@@ -128,7 +127,7 @@ fn grown(space: &mut Space, change: &Change, address: u64, context: u8) -> bool 
 /// RSS shrank in a thread of the target: in a call that names the range, in a fault that replaces
 /// a page, or in some other way that tells no address.
 #[inline(always)]
-fn given_back(space: &mut Space, change: &Change, asked: &Call) -> bool {
+fn given_back(space: &mut Space, change: &Change, asked: &Call, thread: Option<&Thread>) -> bool {
     let number = asked.number as u16;
     let names_range = asked.number >= 0
         && matches!(number, call::MMAP | call::MUNMAP | call::BRK | call::MREMAP | call::MADVISE);
@@ -143,17 +142,16 @@ fn given_back(space: &mut Space, change: &Change, asked: &Call) -> bool {
             _ => (asked.arguments[0], asked.arguments[1], number),
         }
     } else {
-        let fault = match FAULTS.get_ptr(change.tid) {
-            // SAFETY: map memory, written by this thread only.
-            Some(fault) => unsafe { *fault },
-            None => LastFault { address: 0, in_kernel: 0 },
+        let (fault, in_kernel) = match thread {
+            Some(thread) => (thread.fault, thread.fault_in_kernel == 1),
+            None => (0, false),
         };
-        let in_fault = asked.number == -1 || fault.in_kernel == 1;
         // Anonymous pages that go in a fault are reclaimed ones; a file's page is replaced.
-        if fault.address == 0 || !in_fault || change.member as usize == ANON {
+        let in_fault = asked.number == -1 || in_kernel;
+        if fault == 0 || !in_fault || change.member as usize == ANON {
             return grown(space, change, 0, context::SYSCALL);
         }
-        (fault.address & !(PAGE - 1), PAGE, call::FAULT)
+        (fault & !(PAGE - 1), PAGE, call::FAULT)
     };
     let record = Returned {
         header: emit::header(tag::RETURNED, space.id),
@@ -175,36 +173,33 @@ fn given_back(space: &mut Space, change: &Change, asked: &Call) -> bool {
 #[inline(always)]
 pub fn faulted(address: u64, error: u64, in_kernel: bool) {
     let (tgid, tid) = current_ids();
-    let Some(process) = PROCESSES.get_ptr(tgid) else { return };
+    let Some(thread) = thread(tid) else { return };
     // Kernel addresses (vmalloc, probes) are none of the target's memory.
     if address as i64 <= 0 {
         return;
     }
-    if in_kernel && crate::maps::scratch().is_none_or(|scratch| scratch.busy != 0) {
+    if in_kernel && scratch().is_none_or(|scratch| scratch.busy != 0) {
         return;
     }
-    let fault = LastFault { address, in_kernel: u64::from(in_kernel) };
-    match FAULTS.get_ptr_mut(tid) {
-        // SAFETY: map memory, written by this thread only.
-        Some(known) => unsafe { *known = fault },
-        None => drop(FAULTS.insert(tid, fault, 0)),
-    }
+    thread.fault = address;
+    thread.fault_in_kernel = u64::from(in_kernel);
     if error & WRITE_TO_PRESENT == WRITE_TO_PRESENT {
-        // SAFETY: map memory.
-        copied(unsafe { (*process).mm }, tid, address);
+        copied(tgid, thread, address);
     }
 }
 
 /// A write to a present page of a process that has forked: a private copy will be made.
 #[inline(always)]
-fn copied(mm: u64, tid: u32, address: u64) {
-    let Some(space) = SPACES.get_ptr_mut(mm) else { return };
+fn copied(tgid: u32, thread: &mut Thread, address: u64) {
+    let Some(process) = PROCESSES.get_ptr(tgid) else { return };
+    // SAFETY: map memory.
+    let Some(space) = SPACES.get_ptr_mut(unsafe { (*process).mm }) else { return };
     // SAFETY: as in `changed`.
     let space = unsafe { &mut *space };
     if space.state != LIVE || space.shared == 0 {
         return;
     }
-    let stack = stack::current(space, Task::current(), tid, true);
+    let stack = stack::current(space, Current::task(), Some(thread), true);
     let header = emit::header(tag::COPIED, space.id);
     emit::send(space, &Copied { header, address, stack });
 }

@@ -5,12 +5,13 @@ use memtrace_common::event::{CodeFreed, Execed, Exited, Forked, tag};
 use memtrace_common::layout::PyLayout;
 use memtrace_common::settings::{
     CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request, Space, Tally,
+    Thread,
 };
 
 use crate::maps::{
-    BOUND, CODES_SENT, CodeKey, FAULTS, NEXT_SPACE, PROCESSES, REQUESTS, SPACES, scratch,
+    CODES_SENT, CodeKey, NEXT_SPACE, PROCESSES, REQUESTS, SPACES, THREADS, scratch, thread,
 };
-use crate::task::{Task, current_ids};
+use crate::task::{Current, Task, current_ids};
 use crate::{atomic, counter, emit};
 
 #[inline(always)]
@@ -54,16 +55,26 @@ fn make_space(
     space_at(mm)
 }
 
+/// Remembers a thread as a target's.
+#[inline(always)]
+fn watch(tid: u32) {
+    let fresh = Thread { fault: 0, fault_in_kernel: 0, last_stack: 0, bound: 0 };
+    let _ = THREADS.insert(tid, fresh, 0);
+}
+
 /// The task iterator meets a task: does what user space asked for its process.
 #[inline(always)]
 pub fn attend(task: Task) {
     let tgid = task.tgid();
-    if task.tid() != tgid {
-        return;
-    }
     let Some(request) = REQUESTS.get_ptr_mut(tgid) else { return };
     // SAFETY: map memory, written by user space before the iterator runs.
     let request: &mut Request = unsafe { &mut *request };
+    if request.kind == REQUEST_ATTACH {
+        watch(task.tid());
+    }
+    if task.tid() != tgid {
+        return;
+    }
     let mm = task.mm();
     if mm == 0 || request.done != 0 {
         return;
@@ -110,15 +121,17 @@ fn close(tgid: u32) -> bool {
 #[inline(always)]
 pub fn forked(parent: Task, child: Task) {
     let (parent_pid, pid) = (parent.tgid(), child.tgid());
+    let Some(process) = PROCESSES.get_ptr(parent_pid) else { return };
     if parent_pid == pid {
+        watch(child.tid());
         return;
     }
-    let Some(process) = PROCESSES.get_ptr(parent_pid) else { return };
     // SAFETY: a copy of map memory.
     let process = unsafe { *process };
     if process.follow == 0 {
         return;
     }
+    watch(pid);
     let mm = child.mm();
     if mm == 0 {
         return;
@@ -153,7 +166,7 @@ pub fn execed() {
     let Some(process) = PROCESSES.get_ptr(pid) else { return };
     // SAFETY: a copy of map memory.
     let process = unsafe { *process };
-    let mm = Task::current().mm();
+    let mm = Current::task().mm();
     let Some(scratch) = scratch() else { return };
     let record: &mut Execed = &mut scratch.execed;
     record.old = 0;
@@ -167,6 +180,7 @@ pub fn execed() {
         }
     }
     let id = next_space();
+    watch(pid);
     let Some(space) = make_space(mm, pid, id, process.follow, &PyLayout::NONE) else { return };
     record.header = emit::header(tag::EXECED, id);
     record.pid = pid;
@@ -181,9 +195,8 @@ pub fn execed() {
 pub fn exited() {
     let (pid, tid) = current_ids();
     let Some(process) = PROCESSES.get_ptr(pid) else { return };
-    let _ = FAULTS.remove(tid);
-    let _ = BOUND.remove(tid);
-    if !Task::current().last_of_process() {
+    let _ = THREADS.remove(tid);
+    if !Current::task().as_task().last_of_process() {
         return;
     }
     // SAFETY: map memory.
@@ -224,8 +237,8 @@ pub fn code_freed(code: u64) {
 /// argument.
 #[inline(always)]
 pub fn frame_evaluated(tstate: u64) {
-    let (pid, tid) = current_ids();
-    if PROCESSES.get_ptr(pid).is_some() {
-        let _ = BOUND.insert(tid, tstate, 0);
+    let (_, tid) = current_ids();
+    if let Some(thread) = thread(tid) {
+        thread.bound = tstate;
     }
 }

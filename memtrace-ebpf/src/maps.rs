@@ -7,7 +7,7 @@ use memtrace_common::limits::{
     DEFAULT_RING_BYTES, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT, MAX_THREADS,
     TEXT_CHUNK,
 };
-use memtrace_common::settings::{KernelLayout, Process, Request, Space};
+use memtrace_common::settings::{KernelLayout, Process, Request, Space, Thread};
 use memtrace_common::walk::Walk;
 
 /// Offsets into this kernel's structures. Written by user space before loading; the verifier
@@ -28,7 +28,7 @@ pub static KERNEL: KernelLayout = KernelLayout {
     array_pptrs: 0,
     area_length: 0,
     cpus: 0,
-    wake_at_bytes: 0,
+    wake_every: 0,
     reserved: 0,
 };
 
@@ -63,23 +63,10 @@ pub static REQUESTS: HashMap<u32, Request> = HashMap::with_max_entries(MAX_SPACE
 #[map]
 pub static NEXT_SPACE: Array<u64> = Array::with_max_entries(1, 0);
 
-/// A thread's last page fault that no change of RSS has answered yet.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct LastFault {
-    /// Faulting address; 0 when answered.
-    pub address: u64,
-    /// 1 when it was taken in the kernel on the thread's behalf.
-    pub in_kernel: u64,
-}
-
-/// tid → last fault. Written by the fault programs, consumed by the counter's, removed at exit.
+/// tid → thread of a target: a fault of any other thread ends at this look-up. Made at attach,
+/// fork and exec, removed at exit.
 #[map]
-pub static FAULTS: HashMap<u32, LastFault> = HashMap::with_max_entries(MAX_THREADS, 0);
-
-/// tid → thread state, learnt by the frame-evaluation probe. Removed at exit.
-#[map]
-pub static BOUND: HashMap<u32, u64> = HashMap::with_max_entries(MAX_THREADS, 0);
+pub static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(MAX_THREADS, 0);
 
 /// Stack ids whose frames user space has.
 #[map]
@@ -163,6 +150,13 @@ pub static CPU_OFFSETS: Array<[u64; MAX_CPUS]> = Array::with_max_entries(1, 0);
 /// last the per-CPU pointer itself. Written by the `locate_cpus` program.
 #[map]
 pub static CPU_PROBE: Array<[u64; MAX_CPUS + 1]> = Array::with_max_entries(1, 0);
+
+/// The thread with this id, if it is a target's.
+#[inline(always)]
+pub fn thread(tid: u32) -> Option<&'static mut Thread> {
+    // SAFETY: map memory, written by the thread itself only.
+    THREADS.get_ptr_mut(tid).map(|thread| unsafe { &mut *thread })
+}
 
 /// This CPU's working memory.
 #[inline(always)]

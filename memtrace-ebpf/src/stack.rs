@@ -5,30 +5,33 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_ebpf::helpers::generated::bpf_loop;
 use memtrace_common::event::{Code, Stack, Text, piece, tag};
-use memtrace_common::layout::{ABSENT, PyLayout, Slot};
+use memtrace_common::layout::{ABSENT, PyLayout};
 use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::outcome::Outcome;
-use memtrace_common::settings::Space;
+use memtrace_common::settings::{Space, Thread};
 use memtrace_common::walk::{self, Frame, mix};
 
 use crate::emit;
-use crate::maps::{BOUND, CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, scratch};
+use crate::maps::{CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, scratch};
 use crate::memory::UserMemory;
-use crate::task::Task;
+use crate::task::Current;
 
 /// Id of the running thread's stack. When it is new, its frames and the names of their code go
 /// to user space first.
 #[inline(always)]
-pub fn current(space: &mut Space, task: Task, tid: u32, by_target: bool) -> u64 {
+pub fn current(
+    space: &mut Space,
+    task: Current,
+    thread: Option<&mut Thread>,
+    by_target: bool,
+) -> u64 {
     let Some(scratch) = scratch() else { return 0 };
     scratch.walk.hash = mix(u64::from(space.id), u64::from(space.code_epoch));
     if by_target {
-        let bound = if space.layout.slot == Slot::Bound as u32 {
-            // SAFETY: a copy of one word of map memory.
-            unsafe { BOUND.get(tid) }.copied().unwrap_or(0)
-        } else {
-            0
+        let bound = match &thread {
+            Some(thread) => thread.bound,
+            None => 0,
         };
         scratch.busy = 1;
         let (layout, pointer) = (&space.layout, task.thread_pointer());
@@ -45,9 +48,16 @@ pub fn current(space: &mut Space, task: Task, tid: u32, by_target: bool) -> u64 
         hash_name(scratch);
     }
     let id = scratch.walk.hash | 1;
-    // SAFETY: only presence is asked.
-    if unsafe { STACKS_SENT.get(id) }.is_none() && send(space, scratch, id) {
-        let _ = STACKS_SENT.insert(id, 1, 0);
+    match thread {
+        Some(thread) if thread.last_stack == id => return id,
+        // SAFETY: only presence is asked.
+        thread if unsafe { STACKS_SENT.get(id) }.is_some() || send(space, scratch, id) => {
+            if let Some(thread) = thread {
+                thread.last_stack = id;
+            }
+            let _ = STACKS_SENT.insert(id, 1, 0);
+        }
+        _ => {}
     }
     id
 }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn stack(depth: u32) -> Stack {
-        let header = Header { tag: tag::STACK, space: 3, time_ns: 4 };
+        let header = Header { tag: tag::STACK, space: 3 };
         Stack { header, id: 5, depth, outcome: 0, comm: [0; 16] }
     }
 
@@ -158,7 +158,7 @@ mod tests {
         let bytes = bytes_of(&stack(1));
         assert!(matches!(decode(&bytes), Err(DecodeError::Short { tag: tag::STACK, .. })));
         assert!(decode(&bytes[..10]).is_err());
-        let unknown = bytes_of(&Header { tag: 99, space: 0, time_ns: 0 });
+        let unknown = bytes_of(&Header { tag: 99, space: 0 });
         assert_eq!(decode(&unknown).unwrap_err(), DecodeError::UnknownTag(99));
     }
 }

@@ -9,7 +9,7 @@ use super::btf::{BtfError, KernelTypes};
 /// # Errors
 ///
 /// [`BtfError`] when BTF is malformed or lacks a member.
-pub fn read(btf: &[u8], cpus: u32, wake_at_bytes: u32) -> Result<KernelLayout, BtfError> {
+pub fn read(btf: &[u8], cpus: u32, wake_every: u32) -> Result<KernelLayout, BtfError> {
     let types = KernelTypes::parse(btf)?;
     let task = |path: &[&str]| types.offset("task_struct", path);
     Ok(KernelLayout {
@@ -27,7 +27,7 @@ pub fn read(btf: &[u8], cpus: u32, wake_at_bytes: u32) -> Result<KernelLayout, B
         array_pptrs: types.offset("bpf_array", &["pptrs"])?,
         area_length: types.offset("vm_unmapped_area_info", &["length"])?,
         cpus,
-        wake_at_bytes,
+        wake_every,
         reserved: 0,
     })
 }

@@ -8,10 +8,12 @@ use aya::programs::uprobe::{UProbeLink, UProbeScope};
 use aya::programs::{Iter, RawTracePoint, UProbe};
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
+use memtrace_common::event::Growth;
 use memtrace_common::layout::PyLayout;
-use memtrace_common::limits::{MAX_CPUS, WAKE_AT_BYTES};
+use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::settings::{
-    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request, Space,
+    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request,
+    Space, Thread,
 };
 
 use super::btf::BtfError;
@@ -109,7 +111,7 @@ pub struct Probes {
     spaces: Table<u64, Space>,
     processes: Table<u32, Process>,
     requests: Table<u32, Request>,
-    bound: HashMap<MapData, u32, u64>,
+    threads: Table<u32, Thread>,
     next_space: Array<MapData, u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
@@ -136,9 +138,10 @@ impl Probes {
         let data = std::fs::read(KERNEL_BTF).map_err(KernelError::NoBtf)?;
         let cpus =
             aya::util::nr_cpus().map_err(|(what, source)| KernelError::Io { what, source })?;
-        // Wake when a quarter is full, so that small buffers are read in time too.
-        let wake_at = WAKE_AT_BYTES.min(u64::from(options.ring_bytes) / 4) as u32;
-        let layout = offsets::read(&data, cpus as u32, wake_at)?;
+        // Wake well before small buffers are full, too.
+        let quarter = options.ring_bytes / 4 / (size_of::<Growth>() as u32 + 8);
+        let wake_every = WAKE_EVERY.min((quarter / 2).max(1).next_power_of_two());
+        let layout = offsets::read(&data, cpus as u32, wake_every)?;
         drop(data);
         let btf = Btf::from_sys_fs()?;
         let kernel: Crossing<KernelLayout> = Crossing(layout);
@@ -155,7 +158,7 @@ impl Probes {
             spaces: table(&mut ebpf, "SPACES")?,
             processes: table(&mut ebpf, "PROCESSES")?,
             requests: table(&mut ebpf, "REQUESTS")?,
-            bound: HashMap::try_from(take_map(&mut ebpf, "BOUND")?).map_err(map_error("BOUND"))?,
+            threads: table(&mut ebpf, "THREADS")?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             ebpf,
@@ -318,7 +321,7 @@ impl Probes {
     /// Whether the frame-evaluation probe has seen this thread.
     #[must_use]
     pub fn is_bound(&self, tid: u32) -> bool {
-        self.bound.get(&tid, 0).is_ok()
+        self.threads.get(&tid, 0).is_ok_and(|thread| thread.0.bound != 0)
     }
 
     /// Passes the kernel side's diagnostics on to `tracing`.

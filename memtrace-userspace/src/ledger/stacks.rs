@@ -140,7 +140,7 @@ impl StackTable {
     pub fn supply(&mut self, missing: Missing, bytes: &[u8]) {
         let limit = LINE_TABLE_CHUNKS as usize * TEXT_CHUNK;
         let event = Text {
-            header: memtrace_common::event::Header { tag: 0, space: 0, time_ns: 0 },
+            header: memtrace_common::event::Header { tag: 0, space: 0 },
             code: missing.code,
             address: 0,
             offset: 0,
@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
 
-    const HEADER: Header = Header { tag: 0, space: 1, time_ns: 0 };
+    const HEADER: Header = Header { tag: 0, space: 1 };
 
     fn send(table: &mut StackTable, address: u64, file: &str, first_line: i32) {
         table.code(&Code { header: HEADER, code: address, first_line, first_traceable: 0 });

@@ -100,6 +100,11 @@ pub struct Offsets {
     pub bytes_data: u32,
 }
 
+/// Bytes before a frame that the walk reads along with it. Interpreter frames (3.11 and newer) of
+/// calls from Python to Python lie side by side in a chunk of the thread's data stack, each some
+/// 100 to 250 bytes long, callers first.
+const BEHIND: u32 = 640;
+
 impl Offsets {
     /// The layout for the walk, without a slot and without addresses.
     ///
@@ -122,6 +127,11 @@ impl Offsets {
             cframe_frame: self.cframe_frame,
             window_start: frame.window_start,
             window_length: frame.window_length,
+            window_behind: match frame.kind {
+                Instruction::Pointer => BEHIND,
+                // Frame objects are anywhere on the heap.
+                Instruction::Index { .. } => 0,
+            },
             code_at: frame.place("the code object", frame.code, 8)?,
             back_at: frame.place("the caller's frame", frame.back, 8)?,
             instr_at: frame.place("the instruction", frame.instr, instr_size)?,

@@ -5,7 +5,7 @@ use memtrace_common::settings::{ANON, FILE};
 
 use super::*;
 
-const HEADER: Header = Header { tag: 0, space: 1, time_ns: 0 };
+const HEADER: Header = Header { tag: 0, space: 1 };
 
 /// Books, and the counters that the kernel would show.
 struct Case {
