@@ -55,6 +55,12 @@ impl Interpreter {
         (self.version.0, self.version.1)
     }
 
+    /// Whether [`Self::path`] is not the program itself but what enters its root and becomes it.
+    #[must_use]
+    pub fn is_launched(&self) -> bool {
+        fetched().canonicalize().is_ok_and(|folder| self.path.starts_with(folder))
+    }
+
     /// Whether memtrace promises to trace it.
     #[must_use]
     pub fn is_supported(&self) -> bool {
