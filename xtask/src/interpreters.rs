@@ -22,8 +22,8 @@ use crate::python;
 const SERIES: [&str; 3] = ["3.13", "3.14", "3.15"];
 /// Debian's keys, from its package `debian-archive-keyring`.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// For numpy, which Python itself does without.
-const ALSO: [&str; 1] = ["libstdc++6"];
+/// What Python itself does without: for numpy, and the commands that test programs start.
+const ALSO: [&str; 3] = ["libstdc++6", "coreutils", "dash"];
 
 /// What was typed.
 #[derive(Default, clap::Args)]
