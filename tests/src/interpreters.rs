@@ -1,9 +1,10 @@
 //! The Python interpreters of this machine: every one found is tested, and what is missing is
 //! printed.
 //!
-//! Found under pyenv's versions, in `/usr/bin`, `/usr/local/bin`, on PATH, and where
-//! `MEMTRACE_TEST_INTERPRETERS` says (paths, separated by colons). Version and implementation are
-//! asked of the interpreter itself. `MEMTRACE_TEST_ONLY=3.8,3.13` narrows a run, and says so.
+//! Found where `cargo xtask interpreters` puts them, under pyenv's versions, in `/usr/bin`,
+//! `/usr/local/bin`, on PATH, and where `MEMTRACE_TEST_INTERPRETERS` says (paths, separated by
+//! colons). Version and implementation are asked of the interpreter itself.
+//! `MEMTRACE_TEST_ONLY=3.8,3.13` narrows a run, and says so.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::resources;
 
 /// The minor versions of Python 3 that memtrace promises.
 pub const SUPPORTED: std::ops::RangeInclusive<u32> = 8..=15;
@@ -22,7 +25,7 @@ const PROBE: &str = "import sys, platform; sys.stdout.write('|'.join([\
 /// One interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
-    /// The real file, no shim and no link.
+    /// The real file, no shim and no link; or the launcher of one in a root of its own.
     pub path: PathBuf,
     /// `CPython`, `PyPy`, …
     pub implementation: String,
@@ -44,6 +47,18 @@ impl Interpreter {
     pub fn version_text(&self) -> String {
         let (major, minor, micro) = self.version;
         format!("{major}.{minor}.{micro}")
+    }
+
+    /// Major and minor.
+    #[must_use]
+    pub fn minor(&self) -> (u32, u32) {
+        (self.version.0, self.version.1)
+    }
+
+    /// Whether [`Self::path`] is not the program itself but what enters its root and becomes it.
+    #[must_use]
+    pub fn is_launched(&self) -> bool {
+        fetched().canonicalize().is_ok_and(|folder| self.path.starts_with(folder))
     }
 
     /// Whether memtrace promises to trace it.
@@ -71,7 +86,10 @@ impl Interpreter {
         let (implementation, version) = (parts.next()?.to_owned(), parts.next()?);
         let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
         let [major, minor, micro] = numbers[..] else { return None };
-        let path = std::fs::canonicalize(parts.next()?).ok()?;
+        // What `cargo xtask interpreters` fetched is seen by its launcher only.
+        let named = Path::new(parts.next()?);
+        let path = if candidate.starts_with(fetched()) { candidate } else { named };
+        let path = std::fs::canonicalize(path).ok()?;
         Some(Self { path, implementation, version: (major, minor, micro) })
     }
 }
@@ -84,8 +102,14 @@ fn is_python_name(name: &str) -> bool {
     rest.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
+/// Where `cargo xtask interpreters` puts launchers for Debian sid's, which live in a root of their
+/// own.
+fn fetched() -> PathBuf {
+    resources::target_folder().join("memtrace-tests/interpreters")
+}
+
 fn candidates() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![fetched()];
     let home = env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv"));
     if let Some(root) = env::var_os("PYENV_ROOT").map(PathBuf::from).or(home)
         && let Ok(versions) = root.join("versions").read_dir()
@@ -143,7 +167,10 @@ pub fn supported() -> Result<Vec<Interpreter>> {
     for one in &found {
         eprintln!("interpreter: {one}");
     }
-    eprintln!("not on this machine: {}", missing.join(", "));
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        eprintln!("not on this machine: {missing} (`cargo xtask interpreters` fetches the newest)");
+    }
     ensure!(!found.is_empty(), "no supported CPython (3.8 to 3.15) found: install one, or name it");
     Ok(found)
 }

@@ -99,16 +99,16 @@ pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
     let (major, minor, _) = python.version;
     let folder = target_folder().join(format!("memtrace-tests/numpy-{major}.{minor}"));
     made_once(&folder, |fresh| {
-        // Debian's interpreter comes without pip: another of the same minor version serves it.
-        let mut same = interpreters::all();
-        same.retain(|one| (one.version.0, one.version.1) == (major, minor));
+        // Debian's interpreters come without pip: another serves them, of the same version first.
+        let others = interpreters::all();
         let has_pip = |one: &&Interpreter| {
             succeed(Command::new(&one.path).args(["-m", "pip", "--version"])).is_ok()
         };
-        let with_pip = same.iter().find(has_pip);
-        let with_pip = with_pip.with_context(|| format!("no pip for CPython {major}.{minor}"))?;
+        let same = others.iter().filter(|one| one.minor() == (major, minor));
+        let with_pip = same.chain(others.iter().rev()).find(has_pip).context("no pip anywhere")?;
         let mut pip = Command::new(&with_pip.path);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.arg("-m").arg("pip").arg("install").arg(format!("--python-version={major}.{minor}"));
+        pip.args(["--no-deps", "--quiet", "--disable-pip-version-check"]);
         pip.args(["--root-user-action=ignore", "--only-binary", ":all:", "--target"]);
         succeed(pip.arg(fresh).arg("numpy")).map(drop).context(
             "the line tests need numpy from PyPI (or a folder with it at the place named here)",

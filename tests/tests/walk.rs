@@ -154,7 +154,8 @@ fn walk_by_the_keys_address_gives_the_same_stacks() {
 fn walk_with_another_versions_offsets_does_not_pass_for_right() {
     let pythons = interpreters::supported().unwrap();
     for python in &pythons {
-        let other = if python.version.1 == 15 { 13 } else { python.version.1 as u8 + 1 };
+        let minor = u8::try_from(python.version.1).unwrap();
+        let other = if minor == 15 { 13 } else { minor + 1 };
         let (target, answer) = start(python);
         let interpreter = interpreter_of(&target);
         let memory = TargetMemory::open(target.0.id()).unwrap();

@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod ebpf;
+mod interpreters;
 mod process;
 mod python;
 mod setup;
@@ -31,6 +32,8 @@ enum Chore {
     Setup(setup::Options),
     /// Build the eBPF object and write it beside the hash of its sources
     Ebpf(ebpf::Options),
+    /// Fetch Debian sid's Pythons for the tests
+    Interpreters(interpreters::Options),
     /// Check the house rules
     Tidy,
     /// Everything that CI runs
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Setup(options) => setup::run(&options),
         Chore::Ebpf(options) => ebpf::run(&options),
+        Chore::Interpreters(options) => interpreters::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),
         Chore::Demo(options) => demo::run(&options),

@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::interpreters;
 use crate::process::{self, root};
 use crate::python::{self, Python};
 use crate::toolchain::{self, LINKER_VERSION, LLVM};
@@ -73,6 +74,9 @@ impl Need {
 
 /// The chore.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.purpose != Purpose::Ebpf {
+        interpreters::try_to_have(options.check);
+    }
     let needs = missing(options.purpose);
     if needs.is_empty() {
         println!("setup: nothing is missing");

@@ -15,6 +15,9 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef, StringTable};
 
+use super::layouts;
+use super::version::NEWEST_MINOR;
+
 /// Symbols that discovery asks about.
 const WANTED: [&str; 10] = [
     "_PyRuntime",
@@ -238,9 +241,13 @@ pub struct Images {
 const FILES_LIMIT: usize = 16_384;
 
 impl Images {
-    /// None yet.
+    /// None yet. Who looks at files will want the tables of offsets: they are read now, since the
+    /// first look may race with an interpreter that starts (reading them takes a fifth of its
+    /// start).
     #[must_use]
     pub fn new() -> Self {
+        // What is wrong with them is said by the discovery that needs them.
+        let _ = layouts::table(NEWEST_MINOR);
         Self::default()
     }
 

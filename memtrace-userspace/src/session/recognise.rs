@@ -26,8 +26,15 @@ fn pause(looks: u32) -> Duration {
 pub(super) fn look(target: &mut Target, images: &mut Images) -> Option<Interpreter> {
     let looks = target.recognition.map_or(0, |recognition| recognition.looks);
     target.recognition = Some(Recognition { due: Instant::now() + pause(looks), looks: looks + 1 });
-    match discover(target.pid, images) {
-        Ok(Discovery::Python(interpreter)) => Some(*interpreter),
+    let begun = Instant::now();
+    let discovery = discover(target.pid, images);
+    debug!("process {}: look {looks} took {:?}", target.pid, begun.elapsed());
+    match discovery {
+        Ok(Discovery::Python(interpreter)) => {
+            let (started, confirmed) = (interpreter.started, interpreter.slot_confirmed);
+            debug!("process {}: started {started}, slot confirmed {confirmed}", target.pid);
+            Some(*interpreter)
+        }
         Ok(Discovery::Refused(refusal)) => {
             target.recognition = None;
             target.notes.push(format!("{refusal}"));
