@@ -49,12 +49,6 @@ impl Interpreter {
         format!("{major}.{minor}.{micro}")
     }
 
-    /// Major and minor.
-    #[must_use]
-    pub fn minor(&self) -> (u32, u32) {
-        (self.version.0, self.version.1)
-    }
-
     /// Whether [`Self::path`] is not the program itself but what enters its root and becomes it.
     #[must_use]
     pub fn is_launched(&self) -> bool {
