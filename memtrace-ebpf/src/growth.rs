@@ -50,7 +50,7 @@ fn record(space: &mut Space, mm: u64, member: u32) {
 
     let shrank = total < space.tally.pages[member_index];
     let call = if shrank { Call::current() } else { None };
-    if shrank && torn_down(&call, task, by_target) {
+    if shrank && task.tgid() == space.pid && torn_down(&call, task) {
         return;
     }
     let known = &raw mut space.tally.pages[member_index];
@@ -86,11 +86,12 @@ struct Change {
     stack: u64,
 }
 
-/// Whether memory shrinks because its address space is at its end (exit, exec): not a return.
+/// Whether memory shrinks because its owner has done with it (exit, exec): not a return. A `vfork`
+/// child that calls exec has not done with its parent's memory.
 #[inline(always)]
-fn torn_down(call: &Option<Call>, task: Current, by_target: bool) -> bool {
+fn torn_down(call: &Option<Call>, task: Current) -> bool {
     let in_exec = matches!(call, Some(call) if call.number == EXECVE || call.number == EXECVEAT);
-    in_exec || (by_target && task.exiting())
+    in_exec || task.exiting()
 }
 
 /// The address of the thread's unanswered fault, which this change answers; 0 if there is none.

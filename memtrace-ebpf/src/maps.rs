@@ -82,9 +82,9 @@ pub struct CodeKey {
     pub space: u64,
 }
 
-/// Code objects whose names user space has.
+/// Code objects whose names user space has, with a fingerprint of each.
 #[map]
-pub static CODES_SENT: LruHashMap<CodeKey, u8> = LruHashMap::with_max_entries(MAX_CODES_SENT, 0);
+pub static CODES_SENT: LruHashMap<CodeKey, u64> = LruHashMap::with_max_entries(MAX_CODES_SENT, 0);
 
 /// A text record being made.
 #[repr(C)]

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_ebpf::helpers::generated::bpf_loop;
-use memtrace_common::event::{Code, Stack, Text, piece, tag};
+use memtrace_common::event::{Code, CodeFreed, Stack, Text, piece, tag};
 use memtrace_common::layout::{ABSENT, PyLayout};
 use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
 use memtrace_common::memory::ReadMemory;
@@ -125,18 +125,39 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `index` is below MAX_FRAMES.
     let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
     let key = CodeKey { code, space: u64::from(space.id) };
-    // SAFETY: only presence is asked.
-    if unsafe { CODES_SENT.get(key) }.is_some() {
-        return 0;
-    }
     scratch.busy = 1;
+    let print = fingerprint(&space.layout, code);
+    // SAFETY: a copy of one word of map memory.
+    match unsafe { CODES_SENT.get(key) }.copied() {
+        Some(known) if known == print => {
+            scratch.busy = 0;
+            return 0;
+        }
+        Some(_) => {
+            let header = emit::header(tag::CODE_FREED, space.id);
+            emit::send(space, &CodeFreed { header, code });
+        }
+        None => {}
+    }
     if send_code(space, scratch, code) {
-        let _ = CODES_SENT.insert(key, 1, 0);
+        let _ = CODES_SENT.insert(key, print, 0);
     } else {
         scratch.outgoing.stack_sent = 0;
     }
     scratch.busy = 0;
     0
+}
+
+/// What tells a code object from another one that takes over its address: where its texts are, and
+/// its first line. Looked at for every frame of a new stack; the probe on dying code objects
+/// covers those that leave no trace here.
+#[inline(always)]
+fn fingerprint(layout: &PyLayout, code: u64) -> u64 {
+    let mut print = int_field(code, layout.code_first_line) as u32 as u64;
+    for field in [layout.code_file, layout.code_name, layout.code_table] {
+        print = mix(print, UserMemory.read_u64(code + u64::from(field)).unwrap_or(0));
+    }
+    print
 }
 
 #[inline(always)]

@@ -77,6 +77,10 @@ pub struct TraceArgs {
     /// Do not trace forked children
     #[arg(long)]
     pub no_follow: bool,
+    /// Put no breakpoint into targets: code objects that die and whose address comes back are then
+    /// noticed by their fingerprints only
+    #[arg(long)]
+    pub no_uprobes: bool,
     /// Size of the ring buffer in bytes, a power of two from 4096 on
     #[arg(long, value_name = "BYTES", default_value_t = memtrace_common::limits::DEFAULT_RING_BYTES,
           value_parser = ring_bytes)]

@@ -87,6 +87,8 @@ pub struct Plan {
     pub follow: bool,
     /// How threads are bound to thread states.
     pub binding: Binding,
+    /// Notice the deaths of code objects by a uprobe in each target.
+    pub uprobes: bool,
     /// For the kernel side.
     pub options: Options,
 }
@@ -126,7 +128,7 @@ impl Session {
         support::require()?;
         let (mut probes, ring) = Probes::load(&plan.options)?;
         probes.attach()?;
-        let targets = Targets::new(probes, plan.follow, plan.binding);
+        let targets = Targets::new(probes, plan);
         Ok(Self { ring, targets, started: Instant::now(), started_at: SystemTime::now() })
     }
 
@@ -226,6 +228,7 @@ async fn futures_ready(future: &mut std::pin::Pin<&mut impl Future<Output = ()>>
 ///
 /// [`SessionError`]: there is no such process, it is no Python, or one that can't be traced.
 pub fn look_at(pid: u32, images: &mut Images) -> Result<Interpreter, SessionError> {
+    support::require()?;
     match discover(pid, images)? {
         Discovery::Python(interpreter) => Ok(*interpreter),
         Discovery::Refused(refusal) => Err(SessionError::Refused { pid, refusal }),

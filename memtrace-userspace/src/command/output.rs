@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -28,8 +29,14 @@ impl Output {
         let place = match path {
             None => Place::Stdout,
             Some(path) => {
-                let file = File::options().write(true).create(true).truncate(false).open(path);
+                // A named pipe without a reader is an error at once, not a wait.
+                let mut options = File::options();
+                options.write(true).create(true).truncate(false);
+                let file = options.custom_flags(libc::O_NONBLOCK).open(path);
                 let file = file.with_context(|| format!("can't write to {}", path.display()))?;
+                rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty()).context("fcntl")?;
+                // Files of /proc open for root and then refuse every write, the empty one too.
+                (&file).write(&[]).with_context(|| format!("can't write to {}", path.display()))?;
                 Place::File(path.to_owned(), file)
             }
         };

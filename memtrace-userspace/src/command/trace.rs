@@ -20,6 +20,7 @@ pub(super) fn plan(args: &TraceArgs) -> Plan {
             Bind::Slot => Binding::Auto,
             Bind::FrameEval => Binding::FrameEvaluation,
         },
+        uprobes: !args.no_uprobes,
         options: Options { ring_bytes: args.ring_bytes, verbose: args.verbose },
     }
 }

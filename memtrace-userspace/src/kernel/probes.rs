@@ -100,9 +100,17 @@ unsafe impl<T: Copy + 'static> Pod for Crossing<T> {}
 
 type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
 
-/// Uprobes in one process's interpreter; they go when this is dropped.
+/// A uprobe in one process's interpreter; it goes when this is dropped.
 pub struct ProcessProbe {
     _link: UProbeLink,
+}
+
+impl ProcessProbe {
+    /// Takes it off without waiting: closing a uprobe's link waits for grace periods of the
+    /// kernel, a tenth of a second, in which a loop would see nothing.
+    pub fn close_in_background(self) {
+        std::thread::spawn(move || drop(self));
+    }
 }
 
 /// The loaded kernel side.
@@ -316,6 +324,16 @@ impl Probes {
             // Gone already is as good.
             let _ = self.spaces.remove(&mm);
         }
+    }
+
+    /// Tells the kernel side a thread's state, as the frame-evaluation probe would.
+    pub fn bind(&mut self, tid: u32, tstate: u64) {
+        let thread = Thread {
+            bound: tstate,
+            ..self.threads.get(&tid, 0).map_or_else(|_| Thread::default(), |t| t.0)
+        };
+        // A full map leaves the thread to the probe.
+        let _ = self.threads.insert(tid, Crossing(thread), 0);
     }
 
     /// Whether the frame-evaluation probe has seen this thread.

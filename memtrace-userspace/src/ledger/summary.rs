@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use memtrace_common::limits::MAX_FRAMES;
 use memtrace_common::outcome::Outcome;
 use memtrace_common::settings::{ANON, COUNTERS, FILE, SHMEM, Tally};
 use memtrace_common::walk::UNKNOWN_INSTR;
@@ -70,7 +71,12 @@ pub fn summarise(books: &mut SpaceLedger, stacks: &StackTable, facts: Facts) -> 
             None => Err((Reason::StackLost, String::new())),
         };
         match places {
-            Ok(places) => lines.add(&places, account, resident),
+            Ok(places) => {
+                if stacks.get(account.key).is_some_and(|s| s.outcome == Outcome::Truncated) {
+                    lines.truncated += account.events;
+                }
+                lines.add(&places, account, resident);
+            }
             Err(row) => {
                 let row = rows.entry(row).or_default();
                 row.0 += net(account);
@@ -88,6 +94,14 @@ pub fn summarise(books: &mut SpaceLedger, stacks: &StackTable, facts: Facts) -> 
         let row = rows.entry((reason, name)).or_default();
         row.0 += memory(&pages);
         row.1 += events;
+    }
+    let mut notes = facts.notes;
+    if lines.truncated > 0 {
+        notes.push(format!(
+            "{} events have stacks of more than {MAX_FRAMES} frames, cut at the root: lines further \
+             down lack them",
+            lines.truncated
+        ));
     }
     let (lines, functions) = lines.finish();
     ProcessProfile {
@@ -113,7 +127,7 @@ pub fn summarise(books: &mut SpaceLedger, stacks: &StackTable, facts: Facts) -> 
             probe: Nanos(facts.tally.probe_ns),
             userspace_cpu: facts.userspace_cpu,
         },
-        notes: facts.notes,
+        notes,
     }
 }
 
@@ -143,6 +157,8 @@ fn resident_pages(books: &SpaceLedger, present: Option<&HashMap<u32, i64>>) -> H
 /// Lines being summed up.
 #[derive(Default)]
 struct Lines {
+    /// Events whose stacks were cut at the root.
+    truncated: u64,
     figures: HashMap<Place, LineFigures>,
     functions: BTreeSet<FunctionSpan>,
 }

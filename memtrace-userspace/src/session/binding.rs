@@ -10,7 +10,8 @@ use tracing::warn;
 
 use super::target::Target;
 use crate::kernel::Probes;
-use crate::python::Interpreter;
+use crate::python::runtime::ThreadState;
+use crate::python::{Interpreter, TargetMemory};
 
 /// How a thread's state is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +55,21 @@ impl Bindings {
         if self.needs_probe(interpreter) { interpreter.layout_bound() } else { interpreter.layout }
     }
 
-    pub(super) fn watch(&mut self, _pid: u32, space: u32, interpreter: &Interpreter) {
+    /// Begins to look after a target's threads. Those whose thread state is known already are
+    /// bound at once: a thread that only calls from Python to Python never hits the probe.
+    pub(super) fn watch(
+        &mut self,
+        pid: u32,
+        space: u32,
+        interpreter: &Interpreter,
+        probes: &mut Probes,
+    ) {
         let by_probe = self.needs_probe(interpreter);
+        if by_probe {
+            for (tid, tstate) in known_threads(pid, interpreter) {
+                probes.bind(tid, tstate);
+            }
+        }
         self.watched.insert(
             space,
             Watched {
@@ -80,7 +94,9 @@ impl Bindings {
         for (space, watched) in self.watched.iter_mut().filter(|(_, watched)| watched.by_probe) {
             let Some(target) = targets.get_mut(space) else { continue };
             if !watched.has_unbound(target.pid, probes) {
-                target.eval_probe = None;
+                if let Some(probe) = target.eval_probe.take() {
+                    probe.close_in_background();
+                }
                 continue;
             }
             let (None, Some(point)) = (&target.eval_probe, &watched.interpreter.eval_frame) else {
@@ -96,12 +112,39 @@ impl Bindings {
     }
 }
 
+/// Threads of the process by their ids on this host, with their thread states: told by
+/// `native_thread_id` (3.11 and newer, counted inside the target's pid namespace), or by the thread
+/// pointer where there is only one thread.
+fn known_threads(pid: u32, interpreter: &Interpreter) -> Vec<(u32, u64)> {
+    let Ok(memory) = TargetMemory::open(pid) else { return Vec::new() };
+    let states = interpreter.threads(&memory).threads;
+    let tids = thread_ids(pid);
+    if let ([state], [(tid, _)]) = (&states[..], &tids[..]) {
+        return vec![(*tid, state.address)];
+    }
+    let of_state = |state: &ThreadState| {
+        let (tid, _) =
+            tids.iter().find(|(_, inside)| Some(u64::from(*inside)) == state.native_id)?;
+        Some((*tid, state.address))
+    };
+    states.iter().filter_map(of_state).collect()
+}
+
+/// The process's threads: id on this host, id in the innermost pid namespace.
+fn thread_ids(pid: u32) -> Vec<(u32, u32)> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of_task = |tid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).ok()?;
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        Some((tid, ids.split_whitespace().last()?.parse().ok()?))
+    };
+    tasks.flatten().filter_map(|task| of_task(task.file_name().to_str()?.parse().ok()?)).collect()
+}
+
 impl Watched {
     /// Whether a thread that may run Python is not bound yet.
     fn has_unbound(&mut self, pid: u32, probes: &Probes) -> bool {
-        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
-        let threads: HashSet<u32> =
-            tasks.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let threads: HashSet<u32> = thread_ids(pid).into_iter().map(|(tid, _)| tid).collect();
         self.waited.retain(|tid, _| threads.contains(tid));
         let mut unbound = false;
         for tid in threads {

@@ -7,7 +7,7 @@ use memtrace_common::settings::{COUNTERS, Tally};
 use crate::kernel::ProcessProbe;
 use crate::ledger::{SpaceLedger, StackTable};
 use crate::profile::Ending;
-use crate::python::LineTableKind;
+use crate::python::{LineTableKind, ProbePoint};
 use crate::source::TargetFiles;
 
 /// What is known of the interpreter.
@@ -56,7 +56,9 @@ pub struct Target {
     pub tally: Tally,
     /// Sentences for the reader.
     pub notes: Vec<String>,
-    /// Uprobe on the death of code objects.
+    /// Where a uprobe on the death of code objects goes, until it is there.
+    pub code_dealloc: Option<ProbePoint>,
+    /// That uprobe.
     pub code_probe: Option<ProcessProbe>,
     /// Uprobe on frame evaluation, while threads are being bound.
     pub eval_probe: Option<ProcessProbe>,
@@ -80,6 +82,7 @@ impl Target {
             ending: Ending::Running,
             tally: Tally { pages, ..Tally::default() },
             notes: Vec::new(),
+            code_dealloc: None,
             code_probe: None,
             eval_probe: None,
         }
@@ -96,8 +99,9 @@ impl Target {
         self.ending = ending;
         self.tally = tally;
         self.recognition = None;
-        self.code_probe = None;
-        self.eval_probe = None;
+        for probe in [self.code_probe.take(), self.eval_probe.take()].into_iter().flatten() {
+            probe.close_in_background();
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use memtrace_common::event::{Execed, Exited, Forked, Header};
 use memtrace_common::settings::{CLOSED, Tally};
 use tracing::debug;
 
-use super::SessionError;
-use super::binding::{Binding, Bindings};
+use super::binding::Bindings;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
+use super::{Plan, SessionError};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
 use crate::profile::Ending;
 use crate::python::Images;
@@ -30,20 +30,22 @@ pub(super) struct Targets {
     images: Images,
     bindings: Bindings,
     follow: bool,
+    uprobes: bool,
     /// A command of ours that has not called `exec` yet.
     expected: Option<u32>,
     checked: Instant,
 }
 
 impl Targets {
-    pub(super) fn new(probes: Probes, follow: bool, binding: Binding) -> Self {
+    pub(super) fn new(probes: Probes, plan: &Plan) -> Self {
         Self {
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
             images: Images::new(),
-            bindings: Bindings::new(binding),
-            follow,
+            bindings: Bindings::new(plan.binding),
+            follow: plan.follow,
+            uprobes: plan.uprobes,
             expected: None,
             checked: Instant::now(),
         }
@@ -61,7 +63,10 @@ impl Targets {
         };
         let target = Target::new(pid, space.id, mm, space.tally.pages);
         self.add(target);
-        self.recognised(space.id, interpreter)
+        self.recognised(space.id, interpreter);
+        self.watch_code();
+        self.bindings.tend(&mut self.probes, &mut self.targets);
+        Ok(())
     }
 
     /// A child of ours is about to call `exec`.
@@ -80,22 +85,36 @@ impl Targets {
         self.targets.insert(target.space, target);
     }
 
-    /// What a recognised interpreter brings: its version, its notes, the probe on dying code.
-    fn recognised(&mut self, space: u32, interpreter: Interpreter) -> Result<(), SessionError> {
-        let Some(target) = self.targets.get_mut(&space) else { return Ok(()) };
+    /// What a recognised interpreter brings: its version, its notes, where its code objects die.
+    fn recognised(&mut self, space: u32, interpreter: Interpreter) {
+        let Some(target) = self.targets.get_mut(&space) else { return };
         target.python =
             Some(Known { version: interpreter.text.clone(), line_table: interpreter.line_table });
         target.notes.clone_from(&interpreter.notes);
-        if let Some(point) = &interpreter.code_dealloc
-            && target.code_probe.is_none()
-        {
-            let attached = self.probes.attach_to_process(
-                "code_dealloc",
-                target.pid,
-                &point.path,
-                point.file_offset,
-            );
-            match attached {
+        target.code_dealloc.clone_from(&interpreter.code_dealloc);
+        if interpreter.started && interpreter.code_dealloc.is_some() {
+            target.recognition = None;
+        } else if target.recognition.is_none() {
+            target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
+        }
+        let pid = target.pid;
+        self.bindings.watch(pid, space, &interpreter, &mut self.probes);
+    }
+
+    /// Probes the death of code objects where that is not done yet. Attaching takes tens of
+    /// milliseconds, so it is left until nothing is more urgent: processes that end at once go
+    /// without, and for them the kernel side's fingerprints must do.
+    fn watch_code(&mut self) {
+        if !self.uprobes {
+            return;
+        }
+        for target in self.targets.values_mut().filter(|target| target.is_live()) {
+            if target.code_probe.is_some() {
+                continue;
+            }
+            let Some(point) = target.code_dealloc.take() else { continue };
+            let (path, offset) = (&point.path, point.file_offset);
+            match self.probes.attach_to_process("code_dealloc", target.pid, path, offset) {
                 Ok(probe) => target.code_probe = Some(probe),
                 Err(error) => target.notes.push(format!(
                     "code objects that die are not noticed ({error}): a line may bear the name of \
@@ -103,14 +122,6 @@ impl Targets {
                 )),
             }
         }
-        self.bindings.watch(target.pid, space, &interpreter);
-        let finished = interpreter.started && interpreter.code_dealloc.is_some();
-        if finished {
-            target.recognition = None;
-        } else if target.recognition.is_none() {
-            target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
-        }
-        Ok(())
     }
 
     /// One record of the kernel side.
@@ -167,10 +178,8 @@ impl Targets {
         }
         let space = child.space;
         self.add(child);
-        if let Some(interpreter) = interpreter
-            && let Err(error) = self.recognised(space, interpreter)
-        {
-            debug!("child {}: {error}", event.pid);
+        if let Some(interpreter) = interpreter {
+            self.recognised(space, interpreter);
         }
     }
 
@@ -224,6 +233,7 @@ impl Targets {
             self.checked = now;
             self.probes.log();
             self.find_ended();
+            self.watch_code();
             self.bindings.tend(&mut self.probes, &mut self.targets);
         }
         Ok(())
@@ -241,7 +251,7 @@ impl Targets {
                     target.command = command_line(pid);
                     target.files = TargetFiles::open(pid).ok().or(target.files.take());
                 }
-                self.recognised(space, interpreter)?;
+                self.recognised(space, interpreter);
             }
         }
         Ok(())
