@@ -43,7 +43,9 @@ pub struct PyLayout {
     pub slot_first: i64,
     /// Second-level offset.
     pub slot_second: i64,
-    /// Address of `autoTSSkey` (u32 is_initialized, u32 key), for [`Slot::KeyAt`].
+    /// For [`Slot::KeyAt`]: address of `autoTSSkey` (u32 is_initialized, u32 key). For
+    /// [`Slot::Bound`]: where the runtime names the GIL holder's thread state, if the
+    /// frame-evaluation probe's first argument is none (3.8); otherwise 0.
     pub key_address: u64,
     /// Address of `gilstate.tstate_current` where several interpreters share a thread's slot
     /// (3.11 and older); 0 otherwise.

@@ -106,9 +106,20 @@ pub struct Space {
     pub follow: u32,
     /// 1 once it has forked or been forked: only then do writes make private copies.
     pub shared: u32,
+    /// Whether its code objects come and go: [`STABLE`], [`CHECKED`] or [`WATCHED`].
+    pub code: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Space>() == 160 + 88 + 24);
+const _: () = assert!(size_of::<Space>() == 160 + 88 + 32);
+
+/// No code was met that is likely to die and leave its address to other code.
+pub const STABLE: u32 = 0;
+/// Such code was met: the code of every frame of every event is checked by its fingerprint.
+pub const CHECKED: u32 = 1;
+/// A probe tells of every code object that dies: nothing need be checked.
+pub const WATCHED: u32 = 2;
 
 /// Changes are recorded.
 pub const LIVE: u32 = 0;
@@ -164,5 +175,7 @@ const _: () = assert!(size_of::<Request>() == 176);
 pub const REQUEST_ATTACH: u32 = 1;
 /// The interpreter is recognised now: take its layout.
 pub const REQUEST_CONFIGURE: u32 = 2;
+/// A probe tells of dying code objects from now on.
+pub const REQUEST_WATCHED: u32 = 4;
 /// Let go: take the counters of this moment as the final ones and record nothing more.
 pub const REQUEST_CLOSE: u32 = 3;

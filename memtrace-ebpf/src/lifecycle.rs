@@ -3,14 +3,16 @@
 use aya_ebpf::helpers::bpf_get_current_comm;
 use memtrace_common::event::{CodeFreed, Execed, Exited, Forked, tag};
 use memtrace_common::layout::PyLayout;
+use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
-    CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request, Space, Tally,
-    Thread,
+    CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE,
+    REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
 };
 
 use crate::maps::{
     CODES_SENT, CodeKey, NEXT_SPACE, PROCESSES, REQUESTS, SPACES, THREADS, scratch, thread,
 };
+use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
 use crate::{atomic, counter, emit};
 
@@ -49,6 +51,8 @@ fn make_space(
     template.state = LIVE;
     template.follow = follow;
     template.shared = 0;
+    template.code = STABLE;
+    template.reserved = 0;
     counter::all_pages(mm, &mut template.tally.pages);
     SPACES.insert(mm, &*template, 0).ok()?;
     PROCESSES.insert(pid, Process { mm, space: id, follow }, 0).ok()?;
@@ -83,7 +87,7 @@ pub fn attend(task: Task) {
         REQUEST_ATTACH => {
             make_space(mm, tgid, request.space, request.follow, &request.layout).is_some()
         }
-        REQUEST_CONFIGURE => configure(tgid, request),
+        REQUEST_CONFIGURE | REQUEST_WATCHED => configure(tgid, request),
         REQUEST_CLOSE => close(tgid),
         _ => false,
     };
@@ -99,7 +103,13 @@ fn configure(tgid: u32, request: &Request) -> bool {
     if space.id != request.space {
         return false;
     }
-    space.layout = request.layout;
+    if request.kind == REQUEST_WATCHED {
+        space.code = WATCHED;
+        // What died unseen before must not be taken for alive.
+        space.code_epoch = space.code_epoch.wrapping_add(1);
+    } else {
+        space.layout = request.layout;
+    }
     true
 }
 
@@ -149,6 +159,8 @@ pub fn forked(parent: Task, child: Task) {
         return;
     };
     space.shared = 1;
+    // Its parent's probe does not tell of its code.
+    space.code = if parent_space.code == STABLE { STABLE } else { CHECKED };
     let record = Forked {
         header: emit::header(tag::FORKED, id),
         parent: parent_space.id,
@@ -233,12 +245,18 @@ pub fn code_freed(code: u64) {
     emit::send(space, &CodeFreed { header, code });
 }
 
-/// `_PyEval_EvalFrameDefault` of the interpreter: the running thread's state is its first
-/// argument.
+/// `_PyEval_EvalFrameDefault` of the interpreter: tells the running thread's state.
 #[inline(always)]
-pub fn frame_evaluated(tstate: u64) {
-    let (_, tid) = current_ids();
-    if let Some(thread) = thread(tid) {
-        thread.bound = tstate;
-    }
+pub fn frame_evaluated(argument: u64) {
+    let (pid, tid) = current_ids();
+    let Some(thread) = thread(tid) else { return };
+    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    // SAFETY: map memory.
+    let Some(space) = space_at(unsafe { (*process).mm }) else { return };
+    // Up to 3.8 the first argument is the frame; the thread that evaluates it holds the GIL, and
+    // the runtime names the holder's thread state.
+    thread.bound = match space.layout.key_address {
+        0 => argument,
+        holder => UserMemory.read_u64(holder).unwrap_or(0),
+    };
 }

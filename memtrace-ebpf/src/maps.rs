@@ -116,6 +116,14 @@ pub struct Outgoing {
     pub sent: u8,
     /// 0 once a record of any text of the stack did not fit.
     pub stack_sent: u8,
+    /// 1 when the code was compiled from no file (`<string>`).
+    pub dynamic: u8,
+    /// 1 when the code is a module's.
+    pub module: u8,
+    /// 1 when a frame's code is not the one that user space has.
+    pub recycled: u8,
+    /// 0.
+    pub reserved: u8,
 }
 
 /// Working memory of one program run: too large for the 512-byte stack. Programs don't preempt

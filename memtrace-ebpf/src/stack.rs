@@ -9,7 +9,7 @@ use memtrace_common::layout::{ABSENT, PyLayout};
 use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::outcome::Outcome;
-use memtrace_common::settings::{Space, Thread};
+use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
 use memtrace_common::walk::{self, Frame, mix};
 
 use crate::emit;
@@ -47,6 +47,9 @@ pub fn current(
     if scratch.walk.depth == 0 {
         hash_name(scratch);
     }
+    if space.code == CHECKED && scratch.walk.depth != 0 {
+        tell_recycled(space, scratch);
+    }
     let id = scratch.walk.hash | 1;
     match thread {
         Some(thread) if thread.last_stack == id => return id,
@@ -60,6 +63,39 @@ pub fn current(
         _ => {}
     }
     id
+}
+
+/// Gives the stack another id when one of its frames has other code by now than user space knows.
+#[inline(always)]
+fn tell_recycled(space: &mut Space, scratch: &mut Scratch) {
+    scratch.outgoing.recycled = 0;
+    repeat(scratch.walk.depth, check_frame, space);
+    if scratch.outgoing.recycled != 0 {
+        space.code_epoch = space.code_epoch.wrapping_add(1);
+        scratch.walk.hash = mix(scratch.walk.hash, u64::from(space.code_epoch));
+    }
+}
+
+/// Compares the code of frame `index` with the fingerprint of what was sent.
+extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
+    // SAFETY: `repeat` passes a pointer to its space's.
+    let space = unsafe { &mut **space };
+    let Some(scratch) = scratch() else { return 1 };
+    if index as usize >= MAX_FRAMES {
+        return 1;
+    }
+    // SAFETY: `index` is below MAX_FRAMES.
+    let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
+    let key = CodeKey { code, space: u64::from(space.id) };
+    // SAFETY: a copy of one word of map memory.
+    let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return 0 };
+    scratch.busy = 1;
+    let same = known == fingerprint(&space.layout, code);
+    scratch.busy = 0;
+    if !same {
+        scratch.outgoing.recycled = 1;
+    }
+    i64::from(!same)
 }
 
 /// Takes one frame of the walk; 1 ends the loop.
@@ -134,13 +170,23 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
             return 0;
         }
         Some(_) => {
+            if space.code == STABLE {
+                space.code = CHECKED;
+            }
             let header = emit::header(tag::CODE_FREED, space.id);
             emit::send(space, &CodeFreed { header, code });
         }
         None => {}
     }
+    let outermost = index + 1 >= scratch.walk.depth;
     if send_code(space, scratch, code) {
         let _ = CODES_SENT.insert(key, print, 0);
+        // Code from a string, and an imported module's, dies soon and its address comes back. The
+        // main program's module is the outermost frame and stays.
+        let dies = scratch.outgoing.dynamic != 0 || (scratch.outgoing.module != 0 && !outermost);
+        if dies && space.code == STABLE {
+            space.code = CHECKED;
+        }
     } else {
         scratch.outgoing.stack_sent = 0;
     }
@@ -187,6 +233,8 @@ fn send_code(space: &mut Space, scratch: &mut Scratch, code: u64) -> bool {
     }
     scratch.outgoing.code = code;
     scratch.outgoing.sent = 1;
+    scratch.outgoing.dynamic = 0;
+    scratch.outgoing.module = 0;
     repeat(PIECES, send_piece, space);
     scratch.outgoing.sent == 1
 }
@@ -265,6 +313,11 @@ extern "C" fn send_chunk(_index: u32, space: *mut *mut Space) -> i64 {
     };
     if !read {
         length = 0;
+    } else if offset == 0 && text.piece == piece::FILE {
+        // `<string>`, `<stdin>`, …; `<frozen …>` is built in and stays.
+        text.dynamic = u8::from(record.bytes[0] == b'<' && record.bytes[1] != b'f');
+    } else if offset == 0 && text.piece == piece::NAME {
+        text.module = u8::from(record.bytes[0] == b'<' && record.bytes[1] == b'm');
     }
     record.head = Text {
         header: emit::header(tag::TEXT, space.id),

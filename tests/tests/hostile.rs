@@ -47,8 +47,12 @@ fn survives(python: &Interpreter, scenario: &str) -> Result<()> {
     let stated = truth.more["grown"].as_i64().context("what it grew")?;
     let credited = match truth.marks.first() {
         Some(mark) => process.figures(&mark.file, mark.line).net,
-        // A name of 2 GiB can't be told: some line has it, under whatever is left of the name.
-        None => process.lines.iter().map(|line| line.self_net_bytes).sum(),
+        // A name of 2 GiB can't be told: some line has it, under whatever is left of the name. The
+        // program's own lines made that name, and are not meant.
+        None => {
+            let others = process.lines.iter().filter(|line| !line.file.ends_with("hostile.py"));
+            others.map(|line| line.self_net_bytes).sum()
+        }
     };
     let unreadable = process.unattributed_net("stack unreadable");
     let off = credited + unreadable - stated;

@@ -12,8 +12,8 @@ use memtrace_common::event::Growth;
 use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::settings::{
-    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE, Request,
-    Space, Thread,
+    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE,
+    REQUEST_WATCHED, Request, Space, Thread,
 };
 
 use super::btf::BtfError;
@@ -296,6 +296,17 @@ impl Probes {
     ) -> Result<bool, KernelError> {
         let request =
             Request { kind: REQUEST_CONFIGURE, space, follow: 0, done: 0, layout: *layout };
+        Ok(self.ask(&[(pid, request)])? == [true])
+    }
+
+    /// A probe tells of the space's dying code objects from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn code_is_watched(&mut self, pid: u32, space: u32) -> Result<bool, KernelError> {
+        let layout = PyLayout::NONE;
+        let request = Request { kind: REQUEST_WATCHED, space, follow: 0, done: 0, layout };
         Ok(self.ask(&[(pid, request)])? == [true])
     }
 

@@ -66,7 +66,7 @@ pub struct Interpreter {
     /// `PyCode_Type.tp_dealloc`: hit once for each code object that dies, with the object as its
     /// first argument. `None` while the process has not relocated its data yet.
     pub code_dealloc: Option<ProbePoint>,
-    /// `_PyEval_EvalFrameDefault`: its first argument is the thread state.
+    /// `_PyEval_EvalFrameDefault`: its first argument is the thread state (the frame up to 3.8).
     pub eval_frame: Option<ProbePoint>,
     /// The JIT was asked for (`PYTHON_JIT`, 3.13 and newer): a hot line's growth may be charged to
     /// the line before.
@@ -84,12 +84,16 @@ impl Interpreter {
     /// frame-evaluation probe ([`Interpreter::eval_frame`]) because the slot is not known.
     #[must_use]
     pub fn layout_bound(&self) -> PyLayout {
+        // `_PyEval_EvalFrameDefault(PyFrameObject *, int)` up to 3.8 (`Python/ceval.c`); 3.9 put
+        // the thread state before it.
+        let takes_frame = (self.version.major, self.version.minor) <= (3, 8);
+        let holder = self.offsets.runtime.tstate_current.filter(|_| takes_frame);
         PyLayout {
             slot: Slot::Bound as u32,
             flags: self.layout.flags | FLAG_BINDS_BY_EVAL,
             slot_first: 0,
             slot_second: 0,
-            key_address: 0,
+            key_address: holder.map_or(0, |offset| self.runtime.wrapping_add(offset.into())),
             ..self.layout
         }
     }

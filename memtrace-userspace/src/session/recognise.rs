@@ -22,6 +22,10 @@ fn pause(looks: u32) -> Duration {
     }
 }
 
+/// Looks after which a started interpreter is taken as it is, though it never said its full
+/// version.
+pub(super) const ENOUGH_LOOKS: u32 = 150;
+
 /// Looks once. The interpreter, when it was found.
 pub(super) fn look(target: &mut Target, images: &mut Images) -> Option<Interpreter> {
     let looks = target.recognition.map_or(0, |recognition| recognition.looks);

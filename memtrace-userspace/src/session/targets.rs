@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use memtrace_common::event::{Execed, Exited, Forked, Header};
-use memtrace_common::settings::{CLOSED, Tally};
+use memtrace_common::settings::{CHECKED, CLOSED, Space, Tally};
 use tracing::debug;
 
 use super::binding::Bindings;
@@ -64,7 +64,6 @@ impl Targets {
         let target = Target::new(pid, space.id, mm, space.tally.pages);
         self.add(target);
         self.recognised(space.id, interpreter);
-        self.watch_code();
         self.bindings.tend(&mut self.probes, &mut self.targets);
         Ok(())
     }
@@ -92,7 +91,9 @@ impl Targets {
             Some(Known { version: interpreter.text.clone(), line_table: interpreter.line_table });
         target.notes.clone_from(&interpreter.notes);
         target.code_dealloc.clone_from(&interpreter.code_dealloc);
-        if interpreter.started && interpreter.code_dealloc.is_some() {
+        let looks = target.recognition.map_or(0, |recognition| recognition.looks);
+        let complete = interpreter.code_dealloc.is_some() && interpreter.version.micro.is_some();
+        if interpreter.started && (complete || looks > recognise::ENOUGH_LOOKS) {
             target.recognition = None;
         } else if target.recognition.is_none() {
             target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
@@ -101,27 +102,29 @@ impl Targets {
         self.bindings.watch(pid, space, &interpreter, &mut self.probes);
     }
 
-    /// Probes the death of code objects where that is not done yet. Attaching takes tens of
-    /// milliseconds, so it is left until nothing is more urgent: processes that end at once go
-    /// without, and for them the kernel side's fingerprints must do.
-    fn watch_code(&mut self) {
+    /// Probes the death of code objects in targets whose code comes and goes. Until then the
+    /// kernel side checks the code of every frame, which costs more; others get no probe, and so
+    /// nothing of ours is ever in their memory.
+    fn watch_code(&mut self) -> Result<(), KernelError> {
         if !self.uprobes {
-            return;
+            return Ok(());
         }
         for target in self.targets.values_mut().filter(|target| target.is_live()) {
-            if target.code_probe.is_some() {
+            let checked = |space: Space| space.code == CHECKED;
+            if !self.probes.space(target.mm, target.space).is_some_and(checked) {
                 continue;
             }
             let Some(point) = target.code_dealloc.take() else { continue };
             let (path, offset) = (&point.path, point.file_offset);
             match self.probes.attach_to_process("code_dealloc", target.pid, path, offset) {
-                Ok(probe) => target.code_probe = Some(probe),
-                Err(error) => target.notes.push(format!(
-                    "code objects that die are not noticed ({error}): a line may bear the name of \
-                     another one whose address it took over"
-                )),
+                Ok(probe) => {
+                    target.code_probe = Some(probe);
+                    self.probes.code_is_watched(target.pid, target.space)?;
+                }
+                Err(error) => debug!("process {}: {error}", target.pid),
             }
         }
+        Ok(())
     }
 
     /// One record of the kernel side.
@@ -233,7 +236,7 @@ impl Targets {
             self.checked = now;
             self.probes.log();
             self.find_ended();
-            self.watch_code();
+            self.watch_code()?;
             self.bindings.tend(&mut self.probes, &mut self.targets);
         }
         Ok(())
