@@ -28,6 +28,9 @@ pub const FLAG_BINDS_BY_EVAL: u32 = 1;
 /// The instruction is an index (`f_lasti`, i32), not a pointer into the code object.
 pub const FLAG_INSTR_IS_INDEX: u32 = 2;
 
+/// A thread may change its thread state while it runs: there are several interpreters.
+pub const FLAG_SLOT_MOVES: u32 = 4;
+
 /// Everything the kernel side knows of one process's interpreter.
 ///
 /// All `*_at` fields are byte offsets inside the frame window, everything else is a byte offset

@@ -151,6 +151,8 @@ pub struct Thread {
     pub last_stack: u64,
     /// Its `PyThreadState`, learnt by the frame-evaluation probe; 0 if it was not.
     pub bound: u64,
+    /// Its `PyThreadState`, as the last walk found it.
+    pub tstate: u64,
 }
 
 /// What user space asks of the task iterator for one tgid.

@@ -4,7 +4,7 @@
 //! belongs to a target that may lie, so every pointer is just an address to try, every length is
 //! bounded, and a cyclic chain ends at [`MAX_FRAMES`].
 
-use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, PyLayout, Slot};
+use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, FLAG_SLOT_MOVES, PyLayout, Slot};
 use crate::limits::{FRAME_BLOCK, FRAME_WINDOW, MAX_FRAMES};
 use crate::memory::ReadMemory;
 use crate::outcome::Outcome;
@@ -55,6 +55,9 @@ pub struct Walk {
     pub hash: u64,
     /// Address of the frame to look at next; 0 at the end of the chain.
     next: u64,
+    /// The thread's `PyThreadState`, as the last walk found it; 0 if it found none. Handed in again,
+    /// it saves the next walk of the same thread one read.
+    pub tstate: u64,
     /// Where in the target the block is from.
     block_address: u64,
     /// Bytes of it that are filled.
@@ -72,6 +75,7 @@ impl Walk {
             outcome: Outcome::NotPython as u32,
             hash: 0,
             next: 0,
+            tstate: 0,
             block_address: 0,
             block_length: 0,
         }
@@ -249,7 +253,8 @@ fn running_subinterpreter<M: ReadMemory>(
 pub const MAX_STEPS: u32 = 2 * MAX_FRAMES as u32;
 
 /// Walks the Python stack of the thread whose thread pointer this is, into `walk`, and hashes it
-/// onto `walk.hash`. `bound` as in [`thread_state`].
+/// onto `walk.hash`. `bound` as in [`thread_state`]; `walk.tstate` is 0 or what the last walk of
+/// the same thread left there.
 ///
 /// The kernel side calls [`begin`], [`step`] and [`finish`] itself, because its verifier wants
 /// long loops to be made by a helper.
@@ -283,9 +288,19 @@ pub fn begin<M: ReadMemory>(
     walk.next = 0;
     walk.block_length = 0;
     walk.outcome = Outcome::Complete as u32;
+    let known = walk.tstate;
+    if known != 0 && layout.flags & FLAG_SLOT_MOVES == 0 {
+        let frame = frame_of_known(memory, layout, thread_pointer, known, walk);
+        if frame != 0 {
+            walk.next = frame;
+            return true;
+        }
+    }
+    walk.tstate = 0;
     let outcome = match thread_state(memory, layout, thread_pointer, bound) {
         Ok(tstate) => match first_frame(memory, layout, tstate) {
             Some(frame) => {
+                walk.tstate = tstate;
                 walk.next = frame;
                 return true;
             }
@@ -295,6 +310,34 @@ pub fn begin<M: ReadMemory>(
     };
     walk.outcome = outcome as u32;
     false
+}
+
+/// The running frame of a thread whose state was found before: one read brings the frame and
+/// `thread_id`, which is the thread pointer (glibc's `pthread_self`) as long as the state is this
+/// thread's. 0 when it is not, or has no frames: then the slot is to be asked again (a thread of a
+/// C program that has left Python has none, and its state may be freed).
+#[inline(always)]
+fn frame_of_known<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    thread_pointer: u64,
+    tstate: u64,
+    walk: &mut Walk,
+) -> u64 {
+    let span = layout.tstate_thread_id.wrapping_sub(layout.tstate_frame);
+    if span as usize > FRAME_WINDOW * 2 {
+        return 0;
+    }
+    let at = tstate.wrapping_add(u64::from(layout.tstate_frame));
+    // SAFETY: the block is FRAME_BLOCK bytes long, more than twice FRAME_WINDOW and a word.
+    if !unsafe { memory.read_raw(at, walk.block.as_mut_ptr().cast(), span + 8) } {
+        return 0;
+    }
+    let (head, thread_id) = (walk.word(0), walk.word(u64::from(span)));
+    if thread_id != thread_pointer || head == 0 || layout.cframe_frame == ABSENT {
+        return if thread_id == thread_pointer { head } else { 0 };
+    }
+    memory.read_u64(head.wrapping_add(u64::from(layout.cframe_frame))).unwrap_or(0)
 }
 
 /// The frame that runs, from the thread state; `None` when unreadable.

@@ -13,7 +13,18 @@ use crate::memory::read_kernel;
 
 /// Words of `struct percpu_counter` that hold its count and its per-CPU pointer
 /// (`include/linux/percpu_counter.h`: 40 bytes with CPU hotplug).
-const COUNTER_WORDS: usize = 8;
+const COUNTER_WORDS: usize = 5;
+
+/// The word at a byte offset of a counter.
+#[inline(always)]
+fn word(words: &[u64; COUNTER_WORDS], offset: u32) -> u64 {
+    let index = offset as usize / 8;
+    if index >= COUNTER_WORDS {
+        return 0;
+    }
+    // SAFETY: checked.
+    unsafe { words.as_ptr().add(index).read() }
+}
 
 /// Pages in counter `member` of the address space, `None` when unreadable.
 #[inline(always)]
@@ -22,8 +33,8 @@ pub fn pages(mm: u64, member: u32) -> Option<i64> {
     let counter = mm + u64::from(field!(mm_rss_stat)) + u64::from(field!(counter_size) * member);
     // One read for the shared count and the per-CPU pointer: every helper call costs.
     let words: [u64; COUNTER_WORDS] = read_kernel(counter)?;
-    let mut sum = words[field!(counter_count) as usize / 8 % COUNTER_WORDS] as i64;
-    let percpu = words[field!(counter_percpu) as usize / 8 % COUNTER_WORDS];
+    let mut sum = word(&words, field!(counter_count)) as i64;
+    let percpu = word(&words, field!(counter_percpu));
     for cpu in 0..MAX_CPUS {
         if cpu as u32 >= field!(cpus) {
             break;

@@ -62,7 +62,7 @@ fn make_space(
 /// Remembers a thread as a target's.
 #[inline(always)]
 fn watch(tid: u32) {
-    let fresh = Thread { fault: 0, fault_in_kernel: 0, last_stack: 0, bound: 0 };
+    let fresh = Thread { fault: 0, fault_in_kernel: 0, last_stack: 0, bound: 0, tstate: 0 };
     let _ = THREADS.insert(tid, fresh, 0);
 }
 

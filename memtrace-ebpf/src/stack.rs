@@ -23,16 +23,17 @@ use crate::task::Current;
 pub fn current(
     space: &mut Space,
     task: Current,
-    thread: Option<&mut Thread>,
+    mut thread: Option<&mut Thread>,
     by_target: bool,
 ) -> u64 {
     let Some(scratch) = scratch() else { return 0 };
     scratch.walk.hash = mix(u64::from(space.id), u64::from(space.code_epoch));
     if by_target {
-        let bound = match &thread {
-            Some(thread) => thread.bound,
-            None => 0,
+        let (bound, known) = match &thread {
+            Some(thread) => (thread.bound, thread.tstate),
+            None => (0, 0),
         };
+        scratch.walk.tstate = known;
         scratch.busy = 1;
         let (layout, pointer) = (&space.layout, task.thread_pointer());
         if walk::begin(&UserMemory, layout, pointer, bound, &mut scratch.walk) {
@@ -40,6 +41,9 @@ pub fn current(
             walk::finish(&mut scratch.walk);
         }
         scratch.busy = 0;
+        if let Some(thread) = &mut thread {
+            thread.tstate = scratch.walk.tstate;
+        }
     } else {
         scratch.walk.depth = 0;
         scratch.walk.outcome = Outcome::NotByTarget as u32;

@@ -171,6 +171,17 @@ impl Process {
         rows.map(|row| row.net_bytes).sum()
     }
 
+    /// Net change, by kind, in the rows with this reason and name.
+    #[must_use]
+    pub fn net_of(&self, reason: &str, name: &str) -> Split {
+        let rows = self.unattributed.iter().filter(|row| row.reason == reason && row.name == name);
+        rows.fold(Split::default(), |sum, row| Split {
+            anon: sum.anon + row.net.anon,
+            file: sum.file + row.net.file,
+            shmem: sum.shmem + row.net.shmem,
+        })
+    }
+
     /// The sentences that limit its figures, in one text.
     #[must_use]
     pub fn notes(&self) -> String {

@@ -7,7 +7,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use memtrace_common::layout::{PyLayout, Slot};
+use memtrace_common::layout::{FLAG_SLOT_MOVES, PyLayout, Slot};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::walk::{Walk, walk};
 
@@ -109,6 +109,9 @@ pub(super) fn settle(
     if offsets.runtime.tstate_current.is_some() && list.interpreters.len() > 1 {
         let offset = offsets.runtime.tstate_current.unwrap_or(0);
         layout.current_tstate_address = runtime.wrapping_add(offset.into());
+    }
+    if list.interpreters.len() > 1 {
+        layout.flags |= FLAG_SLOT_MOVES;
     }
     if started {
         check_frames(memory, offsets, runtime, &layout)?;

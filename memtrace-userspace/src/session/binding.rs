@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use memtrace_common::layout::{PyLayout, Slot};
+use memtrace_common::layout::{FLAG_SLOT_MOVES, PyLayout, Slot};
 use tracing::warn;
 
 use super::target::Target;
@@ -27,6 +27,7 @@ const PATIENCE: u32 = 20;
 
 /// A target whose threads are being bound.
 struct Watched {
+    pid: u32,
     interpreter: Interpreter,
     by_probe: bool,
     /// Checks survived by threads that are still unbound.
@@ -73,6 +74,7 @@ impl Bindings {
         self.watched.insert(
             space,
             Watched {
+                pid,
                 interpreter: interpreter.clone(),
                 by_probe,
                 waited: HashMap::new(),
@@ -83,6 +85,24 @@ impl Bindings {
 
     pub(super) fn interpreter(&self, space: u32) -> Option<&Interpreter> {
         self.watched.get(&space).map(|watched| &watched.interpreter)
+    }
+
+    /// Targets that have got a second interpreter since they were looked at: a thread of theirs may
+    /// change its thread state, which the kernel side must then ask for at each event.
+    pub(super) fn grown_interpreters(&mut self) -> Vec<(u32, PyLayout)> {
+        let mut grown = Vec::new();
+        for (space, watched) in &mut self.watched {
+            let layout = &mut watched.interpreter.layout;
+            if watched.by_probe || layout.flags & FLAG_SLOT_MOVES != 0 {
+                continue;
+            }
+            let Ok(memory) = TargetMemory::open(watched.pid) else { continue };
+            if watched.interpreter.threads(&memory).interpreters.len() > 1 {
+                watched.interpreter.layout.flags |= FLAG_SLOT_MOVES;
+                grown.push((*space, watched.interpreter.layout));
+            }
+        }
+        grown
     }
 
     pub(super) fn forget(&mut self, space: u32) {

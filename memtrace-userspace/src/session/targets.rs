@@ -238,6 +238,11 @@ impl Targets {
             self.find_ended();
             self.watch_code()?;
             self.bindings.tend(&mut self.probes, &mut self.targets);
+            for (space, layout) in self.bindings.grown_interpreters() {
+                if let Some(target) = self.targets.get(&space) {
+                    self.probes.configure(target.pid, space, &layout)?;
+                }
+            }
         }
         Ok(())
     }
