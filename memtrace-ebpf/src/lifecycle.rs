@@ -54,7 +54,8 @@ fn make_space(
     template.code = STABLE;
     template.reserved = 0;
     counter::all_pages(mm, &mut template.tally.pages);
-    SPACES.insert(mm, &*template, 0).ok()?;
+    let template: &Space = template;
+    SPACES.insert(mm, template, 0).ok()?;
     PROCESSES.insert(pid, Process { mm, space: id, follow }, 0).ok()?;
     space_at(mm)
 }
@@ -184,12 +185,12 @@ pub fn execed() {
     record.old = 0;
     record.old_tally =
         Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
-    if let Some(old) = space_at(process.mm) {
-        if old.pid == pid {
-            old.state = CLOSED;
-            record.old = old.id;
-            record.old_tally = old.tally;
-        }
+    if let Some(old) = space_at(process.mm)
+        && old.pid == pid
+    {
+        old.state = CLOSED;
+        record.old = old.id;
+        record.old_tally = old.tally;
     }
     let id = next_space();
     watch(pid);

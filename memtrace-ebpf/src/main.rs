@@ -95,9 +95,13 @@ pub struct TaskIteration {
 }
 
 /// Walks all tasks and does what `REQUESTS` asks for some.
+///
+/// # Safety
+///
+/// Called by the kernel only, with a valid context.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
-pub extern "C" fn attend(ctx: *mut TaskIteration) -> i32 {
+pub unsafe extern "C" fn attend(ctx: *mut TaskIteration) -> i32 {
     // SAFETY: the kernel passes a valid context.
     let task = unsafe { (*ctx).task };
     if task != 0 {
@@ -108,9 +112,13 @@ pub extern "C" fn attend(ctx: *mut TaskIteration) -> i32 {
 
 /// Notes where each CPU keeps its part of a per-CPU map, from which user space computes the
 /// distances of all per-CPU memory. Works once, for the first task met.
+///
+/// # Safety
+///
+/// As [`attend`].
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
-pub extern "C" fn locate_cpus(ctx: *mut TaskIteration) -> i32 {
+pub unsafe extern "C" fn locate_cpus(ctx: *mut TaskIteration) -> i32 {
     // SAFETY: the kernel passes a valid context.
     if unsafe { (*ctx).task } == 0 {
         return 0;
