@@ -80,16 +80,23 @@ fn tell_recycled(space: &mut Space, scratch: &mut Scratch) {
     }
 }
 
+/// The code of frame `index` of the walk.
+#[inline(always)]
+fn frame_code(index: u32) -> Option<(&'static mut Scratch, u64)> {
+    let scratch = scratch()?;
+    if index as usize >= MAX_FRAMES {
+        return None;
+    }
+    // SAFETY: `index` is below MAX_FRAMES.
+    let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
+    Some((scratch, code))
+}
+
 /// Compares the code of frame `index` with the fingerprint of what was sent.
 extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some(scratch) = scratch() else { return 1 };
-    if index as usize >= MAX_FRAMES {
-        return 1;
-    }
-    // SAFETY: `index` is below MAX_FRAMES.
-    let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
+    let Some((scratch, code)) = frame_code(index) else { return 1 };
     let key = CodeKey { code, space: u64::from(space.id) };
     // SAFETY: a copy of one word of map memory.
     let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return 0 };
@@ -158,12 +165,7 @@ fn send(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
 extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some(scratch) = scratch() else { return 1 };
-    if index as usize >= MAX_FRAMES {
-        return 1;
-    }
-    // SAFETY: `index` is below MAX_FRAMES.
-    let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
+    let Some((scratch, code)) = frame_code(index) else { return 1 };
     let key = CodeKey { code, space: u64::from(space.id) };
     scratch.busy = 1;
     let print = fingerprint(&space.layout, code);

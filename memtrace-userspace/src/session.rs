@@ -128,6 +128,9 @@ impl Session {
         support::require()?;
         let (mut probes, ring) = Probes::load(&plan.options)?;
         probes.attach()?;
+        // Loading needs ten times the memory of tracing (all of the kernel's BTF); give it back.
+        // SAFETY: a call without pointers.
+        unsafe { libc::malloc_trim(0) };
         let targets = Targets::new(probes, plan);
         Ok(Self { ring, targets, started: Instant::now(), started_at: SystemTime::now() })
     }

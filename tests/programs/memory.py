@@ -147,8 +147,9 @@ def uses_huge_pages():
 
 
 def mixes_all():
-    """Everything above in one life."""
-    for scenario in (grows, shrinks_by_unmapping, shrinks_by_madvise, shrinks_by_brk, remaps,
+    """Everything above in one life. What remaps comes first: each large block that is freed raises
+    the size from which glibc maps, and realloc moves what is mapped only."""
+    for scenario in (remaps, grows, shrinks_by_unmapping, shrinks_by_madvise, shrinks_by_brk,
                      maps_a_file, shares_memory):
         scenario()
 

@@ -43,8 +43,16 @@ pub fn held_by(pid: u32) -> Result<Held> {
 
 /// The ids that the kernel has now, by bpftool.
 fn existing(kind: &str) -> Result<BTreeSet<u64>> {
-    let text = succeed(Command::new("bpftool").args(["--json", kind, "show"]))
-        .context("this test needs bpftool (Debian: apt-get install bpftool)")?;
+    // bpftool gives up when an object of somebody else's goes while it walks the list.
+    let mut listed = succeed(Command::new("bpftool").args(["--json", kind, "show"]));
+    for _ in 0..20 {
+        if listed.is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        listed = succeed(Command::new("bpftool").args(["--json", kind, "show"]));
+    }
+    let text = listed.context("this test needs bpftool (Debian: apt-get install bpftool)")?;
     let list: serde_json::Value = serde_json::from_str(&text)?;
     let list = list.as_array().with_context(|| format!("bpftool {kind}: {text}"))?;
     Ok(list.iter().filter_map(|entry| entry["id"].as_u64()).collect())

@@ -113,6 +113,9 @@ fn a_script_with_a_first_line_that_names_python_works() -> Result<()> {
 #[test]
 fn a_virtual_environment_works() -> Result<()> {
     for_each(|python| {
+        if python.is_launched() {
+            return Ok(()); // It would link to an interpreter that is there in its chroot only.
+        }
         let folder = tempfile::tempdir()?;
         let made = folder.path().join("venv");
         let mut make = Command::new(&python.path);

@@ -10,8 +10,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::python::processes::{Finding, PythonProcess, list};
-use crate::python::text::printable;
 use crate::python::{Images, Interpreter};
+use crate::report::printable;
 use crate::units::Bytes;
 
 /// How the list is printed.

@@ -112,7 +112,9 @@ pub fn summarise(books: &mut SpaceLedger, stacks: &StackTable, facts: Facts) -> 
         ending: facts.ending,
         before: memory(&books.before()),
         after: memory(&facts.tally.pages),
-        peak: Bytes::from_pages(i64::from(books.peak_rss())),
+        peak: Bytes::from_pages(i64::from(books.peak_rss()))
+            .max(memory(&books.before()).total())
+            .max(memory(&facts.tally.pages).total()),
         lines,
         functions,
         unattributed: rows
