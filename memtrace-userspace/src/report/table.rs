@@ -47,7 +47,7 @@ impl Default for TableOptions {
     fn default() -> Self {
         Self {
             top_lines: 20,
-            functions_of_top: 20,
+            functions_of_top: 10,
             processes: 20,
             columns: Vec::new(),
             width: 100,

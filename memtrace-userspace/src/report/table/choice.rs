@@ -68,7 +68,8 @@ fn key(line: &LineFigures) -> Key<'_> {
     (&line.place.file, line.place.function_line, &line.place.function)
 }
 
-/// The functions to show, largest cumulative net of a line first, and how many were left out.
+/// The functions to show, and how many were left out. First the one with the line that grew most
+/// by itself: its callers are frameworks' more often than not, and come after it.
 pub(super) fn functions<'a>(
     process: &'a ProcessProfile,
     options: &TableOptions,
@@ -101,9 +102,9 @@ pub(super) fn functions<'a>(
         })
         .collect();
     // Stable: functions that are equal stay in the order of their files.
-    functions.sort_by_key(|function| {
-        Reverse(function.lines.iter().map(|line| line.cumulative_net).max())
-    });
+    let figures =
+        |line: &&LineFigures| (line.self_net.total(), line.self_grown, line.cumulative_net);
+    functions.sort_by_key(|function| Reverse(function.lines.iter().map(figures).max()));
     (functions, left_out)
 }
 
