@@ -11,6 +11,7 @@ mod recognise;
 mod target;
 mod targets;
 
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
@@ -115,7 +116,7 @@ pub struct Traced {
     /// The figures.
     pub profile: Profile,
     /// By process, in the profile's order.
-    pub files: Vec<Option<TargetFiles>>,
+    pub files: Vec<Option<Rc<TargetFiles>>>,
 }
 
 impl Session {

@@ -69,7 +69,8 @@ fn stillness(pid: u32) -> Result<(bool, [String; 4], Resident)> {
     let mut asleep = true;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let stat = task?.path().join("stat");
-        asleep &= stat_fields(&stat.to_string_lossy())?[0] == "S";
+        // A thread that ends while we look is not at rest.
+        asleep &= stat_fields(&stat.to_string_lossy()).is_ok_and(|fields| fields[0] == "S");
     }
     let fields = stat_fields(&format!("/proc/{pid}/stat"))?;
     // minflt, majflt, utime, stime: fields 10, 12, 14, 15 of proc(5), which counts pid and name.

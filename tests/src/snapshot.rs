@@ -44,6 +44,10 @@ impl Snapshot {
         let mut status = BTreeMap::new();
         for line in fs::read_to_string(format!("/proc/{pid}/status"))?.lines() {
             let (key, value) = line.split_once(':').context("status")?;
+            // Signals queued for all processes of the user, not for this one.
+            if key == "SigQ" {
+                continue;
+            }
             status.insert(key.to_owned(), value.trim().to_owned());
         }
         Ok(Self { maps, memory, status, pages })

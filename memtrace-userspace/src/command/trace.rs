@@ -81,7 +81,7 @@ pub(super) fn report(output: Output, args: &TraceArgs, traced: &Traced) -> Resul
             Format::Json => json::write(out, &traced.profile)?,
             Format::Table => {
                 let sources: SourceTexts = source::gather(&traced.profile, &options, &|index| {
-                    traced.files.get(index).and_then(Option::as_ref)
+                    traced.files.get(index)?.as_deref()
                 });
                 table::write(out, &traced.profile, &sources, &options)?;
             }

@@ -211,7 +211,12 @@ impl SpaceLedger {
         let member_number = member as u8;
         let count = pages as u64;
         let displaced = if page == 0 {
-            self.unplaced.push((stack, member_number, pages));
+            match self.unplaced.last_mut() {
+                Some((last, of, there)) if (*last, *of) == (stack, member_number) => {
+                    *there += pages;
+                }
+                _ => self.unplaced.push((stack, member_number, pages)),
+            }
             Vec::new()
         } else if count.is_power_of_two() && (member == ANON || count == 1 || count > FAULT_AROUND)
         {

@@ -1,5 +1,6 @@
 //! One traced address space in user space: its books, its stacks, what is known of its process.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use memtrace_common::settings::{COUNTERS, Tally};
@@ -48,8 +49,8 @@ pub struct Target {
     pub recognition: Option<Recognition>,
     /// Its arguments.
     pub command: Vec<String>,
-    /// Its root and directory, for source text.
-    pub files: Option<TargetFiles>,
+    /// Its root and directory, for source text; forked children share their parent's.
+    pub files: Option<Rc<TargetFiles>>,
     /// How it ended.
     pub ending: Ending,
     /// The kernel side's last word; while it runs, only its beginning.
@@ -78,7 +79,7 @@ impl Target {
             python: None,
             recognition: None,
             command: command_line(pid),
-            files: TargetFiles::open(pid).ok(),
+            files: None,
             ending: Ending::Running,
             tally: Tally { pages, ..Tally::default() },
             notes: Vec::new(),
@@ -98,6 +99,10 @@ impl Target {
     pub fn end(&mut self, ending: Ending, tally: Tally) {
         self.ending = ending;
         self.tally = tally;
+        if self.python.is_none() {
+            // No line of it will be shown. Descriptors are few, and children may be many.
+            self.files = None;
+        }
         self.recognition = None;
         for probe in [self.code_probe.take(), self.eval_probe.take()].into_iter().flatten() {
             probe.close_in_background();

@@ -1,6 +1,7 @@
 //! All targets of a trace, and what each kind of event means for them.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use memtrace_common::event::{Execed, Exited, Forked, Header};
@@ -61,7 +62,8 @@ impl Targets {
         let Some((mm, space)) = self.probes.begin(pid, &layout, self.follow)? else {
             return Err(SessionError::Gone(pid));
         };
-        let target = Target::new(pid, space.id, mm, space.tally.pages);
+        let mut target = Target::new(pid, space.id, mm, space.tally.pages);
+        target.files = TargetFiles::open(pid).ok().map(Rc::new);
         self.add(target);
         self.recognised(space.id, interpreter);
         self.bindings.tend(&mut self.probes, &mut self.targets);
@@ -169,6 +171,7 @@ impl Targets {
         if let Some(parent) = self.targets.get(&event.parent) {
             child.parent = Some(parent.pid);
             child.python.clone_from(&parent.python);
+            child.files.clone_from(&parent.files);
             if child.command.is_empty() {
                 child.command.clone_from(&parent.command);
             }
@@ -257,7 +260,7 @@ impl Targets {
                 // The files that it was started with may be others than those of its parent.
                 if let Some(target) = self.targets.get_mut(&space) {
                     target.command = command_line(pid);
-                    target.files = TargetFiles::open(pid).ok().or(target.files.take());
+                    target.files = TargetFiles::open(pid).ok().map(Rc::new).or(target.files.take());
                 }
                 self.recognised(space, interpreter);
             }
