@@ -101,7 +101,7 @@ extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: a copy of one word of map memory.
     let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return 0 };
     scratch.busy = 1;
-    let same = known == fingerprint(&space.layout, code);
+    let same = known == fingerprint(&space.layout, &mut scratch.outgoing, code);
     scratch.busy = 0;
     if !same {
         scratch.outgoing.recycled = 1;
@@ -168,7 +168,7 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
     let Some((scratch, code)) = frame_code(index) else { return 1 };
     let key = CodeKey { code, space: u64::from(space.id) };
     scratch.busy = 1;
-    let print = fingerprint(&space.layout, code);
+    let print = fingerprint(&space.layout, &mut scratch.outgoing, code);
     // SAFETY: a copy of one word of map memory.
     match unsafe { CODES_SENT.get(key) }.copied() {
         Some(known) if known == print => {
@@ -200,12 +200,29 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
     0
 }
 
+/// Bytes of a file name's end that a fingerprint looks at.
+const FINGERPRINT_BYTES: usize = 64;
+
 /// What tells a code object from another one that takes over its address: where its texts are, and
 /// its first line. Looked at for every frame of a new stack; the probe on dying code objects
 /// covers those that leave no trace here.
 #[inline(always)]
-fn fingerprint(layout: &PyLayout, code: u64) -> u64 {
+fn fingerprint(layout: &PyLayout, text: &mut Outgoing, code: u64) -> u64 {
     let mut print = int_field(code, layout.code_first_line) as u32 as u64;
+    // Texts of one size come to lie where the old ones lay: the file's name itself must tell.
+    text.code = code;
+    find_str(text, layout, layout.code_file);
+    let mut length = text.total;
+    if length > FINGERPRINT_BYTES as u64 {
+        length = FINGERPRINT_BYTES as u64;
+    }
+    let mut tail = [0u64; FINGERPRINT_BYTES / 8];
+    let from = text.address + text.total - length;
+    // SAFETY: `length` is at most the size of `tail`.
+    unsafe { UserMemory.read_raw(from, tail.as_mut_ptr().cast(), length as u32) };
+    for word in tail {
+        print = mix(print, word);
+    }
     for field in [layout.code_file, layout.code_name, layout.code_table] {
         print = mix(print, UserMemory.read_u64(code + u64::from(field)).unwrap_or(0));
     }
