@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod history;
 pub mod kernel;
 pub mod ledger;
 pub mod profile;

@@ -3,61 +3,16 @@
 //! Pure data. It does not know where its figures came from (live trace, recording) and prints
 //! nothing itself.
 
-use std::ops::{Add, AddAssign, Neg, Sub};
+use std::sync::Arc;
 use std::time::SystemTime;
+
+pub use lines::lines_of;
+pub use memory::Memory;
 
 use crate::units::{Bytes, Nanos};
 
-/// Bytes split as the kernel splits RSS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Memory {
-    /// `MM_ANONPAGES`
-    pub anon: Bytes,
-    /// `MM_FILEPAGES`
-    pub file: Bytes,
-    /// `MM_SHMEMPAGES`
-    pub shmem: Bytes,
-}
-
-impl Memory {
-    /// Nothing.
-    pub const ZERO: Self = Self { anon: Bytes::ZERO, file: Bytes::ZERO, shmem: Bytes::ZERO };
-
-    /// anon + file + shmem: what the kernel calls RSS.
-    #[must_use]
-    pub fn total(self) -> Bytes {
-        self.anon + self.file + self.shmem
-    }
-}
-
-impl Add for Memory {
-    type Output = Self;
-    fn add(self, o: Self) -> Self {
-        Self { anon: self.anon + o.anon, file: self.file + o.file, shmem: self.shmem + o.shmem }
-    }
-}
-impl Neg for Memory {
-    type Output = Self;
-    fn neg(self) -> Self {
-        Self { anon: -self.anon, file: -self.file, shmem: -self.shmem }
-    }
-}
-impl Sub for Memory {
-    type Output = Self;
-    fn sub(self, o: Self) -> Self {
-        self + -o
-    }
-}
-impl AddAssign for Memory {
-    fn add_assign(&mut self, o: Self) {
-        *self = *self + o;
-    }
-}
-impl std::iter::Sum for Memory {
-    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
-        iter.fold(Self::ZERO, Add::add)
-    }
-}
+mod lines;
+mod memory;
 
 /// What was traced, from the first attach to the last detach.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,18 +53,28 @@ pub struct ProcessProfile {
     pub python: Option<String>,
     /// How it ended.
     pub ending: Ending,
+    /// When its ledger began, since [`Profile::started_at`]: zero for what was attached at the start.
+    pub began: Nanos,
+    /// When its ledger ended, likewise; `None` while it runs.
+    pub ended: Option<Nanos>,
     /// Before attach.
     pub before: Memory,
     /// RSS now (or at its end).
     pub after: Memory,
     /// Highest RSS seen.
     pub peak: Bytes,
+    /// Threads that changed its RSS, in the order in which they were met.
+    pub threads: Vec<Thread>,
+    /// Per stack and thread. What lines show is summed up from these ([`lines_of`]).
+    pub stacks: Vec<StackFigures>,
     /// Per line, largest net growth of its own first.
     pub lines: Vec<LineFigures>,
     /// The functions that the lines belong to, in the order of their files and first lines.
     pub functions: Vec<FunctionSpan>,
     /// What no line can answer for, by reason.
     pub unattributed: Vec<Unattributed>,
+    /// RSS over time, oldest first; empty when nobody kept it.
+    pub moments: Vec<Moment>,
     /// Changes recorded.
     pub events: u64,
     /// Records that didn't fit into the ring buffer.
@@ -135,11 +100,64 @@ pub struct Place {
     pub function_line: u32,
 }
 
+/// A thread of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Thread {
+    /// As the host sees it; 0 for all that came after [`crate::history::MAX_THREADS`] others.
+    pub tid: u32,
+    /// Its kernel name (`comm`) when it was first met; empty when it was gone by then.
+    pub name: String,
+}
+
+/// What one stack did in one thread.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StackFigures {
+    /// Index into [`ProcessProfile::threads`].
+    pub thread: usize,
+    /// Leaf first, never empty: stacks without a line are unattributed.
+    pub frames: Vec<Arc<Place>>,
+    /// Added by it.
+    pub grown: Memory,
+    /// Of what it had grown: given back, by whomever.
+    pub returned: Memory,
+    /// Of what it grew: still in RSS.
+    pub resident: Bytes,
+    /// Pages copied on write by it (no growth of RSS).
+    pub copied: Bytes,
+    /// Given back by it, whoever had grown it.
+    pub released: Bytes,
+    /// Changes booked on it.
+    pub events: u64,
+    /// Highest RSS seen at it.
+    pub peak_rss: Bytes,
+}
+
+impl StackFigures {
+    /// `grown - returned`.
+    #[must_use]
+    pub fn net(&self) -> Memory {
+        self.grown - self.returned
+    }
+}
+
+/// One moment of a process's life: the end of a window of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    /// Since [`Profile::started_at`].
+    pub at: Nanos,
+    /// RSS at its end.
+    pub rss: Memory,
+    /// Highest RSS in it.
+    pub peak: Bytes,
+    /// Net growth by line in it, as `(index into [`ProcessProfile::lines`], bytes of its own)`.
+    pub changes: Vec<(usize, Bytes)>,
+}
+
 /// What one line did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineFigures {
     /// Which line.
-    pub place: Place,
+    pub place: Arc<Place>,
     /// Added while it was the leaf.
     pub self_grown: Bytes,
     /// Of what it had grown: given back.
@@ -200,6 +218,11 @@ pub enum Reason {
     StackLost,
     /// Changes that didn't fit into the ring buffer.
     Lost,
+    /// A return that the kernel had begun to report and not finished at the end of a window of
+    /// time; the next window takes it back.
+    UnderWay,
+    /// Lines that a filter leaves out.
+    LeftOut,
     /// The kernel's counter moved between the last event and the end of tracing.
     Remainder,
 }
@@ -219,6 +242,8 @@ impl Reason {
             Self::StackUnreadable => "stack unreadable",
             Self::StackLost => "stack lost (ring buffer full)",
             Self::Lost => "lost (ring buffer full)",
+            Self::UnderWay => "return under way",
+            Self::LeftOut => "left out by a filter",
             Self::Remainder => "remainder",
         }
     }

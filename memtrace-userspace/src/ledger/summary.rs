@@ -110,13 +110,18 @@ pub fn summarise(books: &mut SpaceLedger, stacks: &StackTable, facts: Facts) -> 
         command: facts.command,
         python: facts.python.map(|(version, _)| version),
         ending: facts.ending,
+        began: Nanos(0),
+        ended: None,
         before: memory(&books.before()),
         after: memory(&facts.tally.pages),
         peak: Bytes::from_pages(i64::from(books.peak_rss()))
             .max(memory(&books.before()).total())
             .max(memory(&facts.tally.pages).total()),
+        threads: Vec::new(),
+        stacks: Vec::new(),
         lines,
         functions,
+        moments: Vec::new(),
         unattributed: rows
             .into_iter()
             .filter(|(_, (net, events))| *net != Memory::ZERO || *events > 0)
@@ -264,7 +269,7 @@ fn is_complete(frame: &NamedFrame) -> bool {
 
 fn empty(place: &Place) -> LineFigures {
     LineFigures {
-        place: place.clone(),
+        place: std::sync::Arc::new(place.clone()),
         self_grown: Bytes::ZERO,
         self_returned: Bytes::ZERO,
         self_net: Memory::ZERO,

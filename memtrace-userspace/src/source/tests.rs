@@ -141,7 +141,12 @@ fn only_files_that_the_table_shows_are_read() {
         fs::write(root.path().join(name), "x = 1\n").unwrap();
     }
     let line = |file: &str, net: i64| LineFigures {
-        place: Place { file: file.into(), line: 1, function: "f".into(), function_line: 1 },
+        place: std::sync::Arc::new(Place {
+            file: file.into(),
+            line: 1,
+            function: "f".into(),
+            function_line: 1,
+        }),
         self_grown: Bytes(net),
         self_returned: Bytes::ZERO,
         self_net: Memory { anon: Bytes(net), ..Memory::ZERO },
@@ -160,12 +165,17 @@ fn only_files_that_the_table_shows_are_read() {
         command: Vec::new(),
         python: None,
         ending: Ending::Running,
+        began: Nanos(0),
+        ended: None,
         before: Memory::ZERO,
         after: Memory::ZERO,
         peak: Bytes::ZERO,
+        threads: Vec::new(),
+        stacks: Vec::new(),
         lines: vec![line("/c.py", 1), line("/b.py", 3), line("/a.py", 2), line("/gone.py", 4)],
         functions: Vec::new(),
         unattributed: Vec::new(),
+        moments: Vec::new(),
         events: 4,
         lost_events: 0,
         lost_bytes: Bytes::ZERO,

@@ -1,10 +1,11 @@
 //! Profiles made by hand, and random ones that obey the law.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use memtrace::profile::{
-    Ending, FunctionSpan, LineFigures, Memory, Overhead, Place, ProcessProfile, Profile, Reason,
-    Unattributed,
+    Ending, FunctionSpan, LineFigures, Memory, Moment, Overhead, Place, ProcessProfile, Profile,
+    Reason, StackFigures, Thread, Unattributed, lines_of,
 };
 use memtrace::units::{Bytes, Nanos};
 
@@ -36,12 +37,17 @@ pub(crate) fn process(pid: u32, command: &[&str], before: Memory) -> ProcessProf
         command: command.iter().map(ToString::to_string).collect(),
         python: Some("3.12.1".to_owned()),
         ending: Ending::Running,
+        began: Nanos(0),
+        ended: None,
         before,
         after: before,
         peak: before.total(),
+        threads: Vec::new(),
+        stacks: Vec::new(),
         lines: Vec::new(),
         functions: Vec::new(),
         unattributed: Vec::new(),
+        moments: Vec::new(),
         events: 0,
         lost_events: 0,
         lost_bytes: Bytes::ZERO,
@@ -55,7 +61,7 @@ pub(crate) fn line(file: &str, function: &str, first: u32, line: u32, net: Memor
     let place =
         Place { file: file.to_owned(), line, function: function.to_owned(), function_line: first };
     LineFigures {
-        place,
+        place: Arc::new(place),
         self_grown: net.total(),
         self_returned: Bytes::ZERO,
         self_net: net,
@@ -67,6 +73,31 @@ pub(crate) fn line(file: &str, function: &str, first: u32, line: u32, net: Memor
         peak_rss: Bytes::ZERO,
         events: 1,
         self_events: 1,
+    }
+}
+
+/// A stack that grew `grown` and gave nothing back; everything else is set by the test.
+pub(crate) fn stack(thread: usize, frames: &[&LineFigures], grown: Memory) -> StackFigures {
+    StackFigures {
+        thread,
+        frames: frames.iter().map(|line| Arc::clone(&line.place)).collect(),
+        grown,
+        returned: Memory::ZERO,
+        resident: grown.total(),
+        copied: Bytes::ZERO,
+        released: Bytes::ZERO,
+        events: 1,
+        peak_rss: Bytes::ZERO,
+    }
+}
+
+/// The state at `seconds`, with the lines' net growth (MiB) since the moment before.
+pub(crate) fn moment(seconds: u64, rss: Memory, peak: f64, changes: &[(usize, f64)]) -> Moment {
+    Moment {
+        at: Nanos(seconds * 1_000_000_000),
+        rss,
+        peak: mib(peak),
+        changes: changes.iter().map(|(line, net)| (*line, mib(*net))).collect(),
     }
 }
 
@@ -109,6 +140,9 @@ def main():
 ///        the decoder 2 anon + 0.5 file; `main`'s lines 0 themselves = 38.5 MiB
 /// unattributed: thread `gc` 1.5 anon, remainder -0.25 file  = 1.25 MiB
 /// now: anon 8 + 32 + 2 + 1.5 = 43.5, file 4 + 0.5 - 0.25 = 4.25, shmem 4; 51.75 MiB
+///
+/// Over time (thread `gc` 0.5 MiB each): after 20 s 12 + 20 + 1 + 0.5 = 33.5 MiB, after 40 s
+/// 33.5 + 16 + 4 + 1 + 0.5 = 55 MiB, in the end 55 - 4 + 0.5 + 0.5 - 0.25 = 51.75 MiB.
 pub(crate) fn server() -> ProcessProfile {
     let mut block = line(APP, "handle", 6, 8, memory(32.0, 0.0, 0.0));
     block.self_grown = mib(40.0);
@@ -140,7 +174,28 @@ pub(crate) fn server() -> ProcessProfile {
     loads.peak_rss = mib(52.0);
     (loads.events, loads.self_events) = (40, 0);
 
+    let mut of_block = stack(0, &[&block, &call], memory(40.0, 0.0, 0.0));
+    of_block.returned = memory(8.0, 0.0, 0.0);
+    of_block.resident = mib(31.5);
+    of_block.copied = mib(0.75);
+    (of_block.events, of_block.peak_rss) = (900, mib(56.0));
+    let mut of_shared = stack(1, &[&shared, &call], memory(0.0, 0.0, 4.0));
+    of_shared.released = mib(8.0);
+    (of_shared.events, of_shared.peak_rss) = (64, mib(55.5));
+    let mut of_decode = stack(0, &[&decode, &loads], memory(2.0, 0.5, 0.0));
+    (of_decode.events, of_decode.peak_rss) = (40, mib(52.0));
+
     ProcessProfile {
+        threads: vec![
+            Thread { tid: 4242, name: "python".to_owned() },
+            Thread { tid: 4250, name: "worker-1".to_owned() },
+        ],
+        stacks: vec![of_block, of_shared, of_decode],
+        moments: vec![
+            moment(20, memory(29.25, 4.25, 0.0), 33.5, &[(0, 20.0), (2, 1.0)]),
+            moment(40, memory(46.5, 4.5, 4.0), 56.0, &[(0, 16.0), (1, 4.0), (2, 1.0)]),
+            moment(60, memory(43.5, 4.25, 4.0), 55.0, &[(0, -4.0), (2, 0.5)]),
+        ],
         after: memory(43.5, 4.25, 4.0),
         peak: mib(56.0),
         lines: vec![block, shared, decode, call, loads],
@@ -186,13 +241,16 @@ impl Random {
 
     /// A process with any lines and rows, whose RSS is what the law says.
     pub(crate) fn process(&mut self, pid: u32) -> ProcessProfile {
-        let mut lines = Vec::new();
+        let mut stacks = Vec::new();
         for number in 0..self.below(60) as u32 {
             let file = format!("/srv/f{}.py", self.below(4));
             let function = format!("f{}", self.below(6));
-            let net = self.memory();
-            lines.push(line(&file, &function, 1, number + 1, net));
+            let own = line(&file, &function, 1, number + 1, Memory::ZERO);
+            let mut stack = stack(0, &[&own], self.memory());
+            stack.returned = self.memory();
+            stacks.push(stack);
         }
+        let lines = lines_of(&stacks);
         let mut rows = Vec::new();
         for number in 0..self.below(30) {
             let net = self.memory();
@@ -202,7 +260,16 @@ impl Random {
         let lines_net: Memory = lines.iter().map(|line| line.self_net).sum();
         let rows_net: Memory = rows.iter().map(|row| row.net).sum();
         let after = before + lines_net + rows_net;
+        let threads = vec![Thread { tid: pid, name: "python".to_owned() }];
         let process = process(pid, &["python"], before);
-        ProcessProfile { after, lines, unattributed: rows, events: self.below(1000), ..process }
+        ProcessProfile {
+            after,
+            threads,
+            stacks,
+            lines,
+            unattributed: rows,
+            events: self.below(1000),
+            ..process
+        }
     }
 }

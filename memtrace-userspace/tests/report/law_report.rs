@@ -3,7 +3,7 @@
 use memtrace::report::{SourceTexts, TableOptions};
 use serde_json::Value;
 
-use super::build::{Random, profile};
+use super::build::{Random, profile, server};
 use super::{json_report, table_report};
 
 fn sum(rows: &Value, key: &str) -> i64 {
@@ -12,6 +12,19 @@ fn sum(rows: &Value, key: &str) -> i64 {
 
 fn split_sum(rows: &Value, key: &str, kind: &str) -> i64 {
     rows.as_array().unwrap().iter().map(|row| row[key][kind].as_i64().unwrap()).sum()
+}
+
+#[test]
+fn the_sample_profile_is_consistent() {
+    let server = server();
+    assert_eq!(memtrace::profile::lines_of(&server.stacks), server.lines);
+    let mut net = vec![memtrace::units::Bytes::ZERO; server.lines.len()];
+    for (line, change) in server.moments.iter().flat_map(|moment| &moment.changes) {
+        net[*line] += *change;
+    }
+    let lines: Vec<_> = server.lines.iter().map(|line| line.self_net.total()).collect();
+    assert_eq!(net, lines);
+    assert_eq!(server.moments.last().unwrap().rss, server.after);
 }
 
 #[test]
