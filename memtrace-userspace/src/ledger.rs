@@ -1,14 +1,18 @@
 //! The bookkeeping: which stack made which page resident, and who gave it back.
 //!
-//! Pure: events in, figures out. No I/O, no clock, no names (a stack is a number here). The
-//! reconciliation law is a method, [`SpaceLedger::gap`], and holds after every settled event.
+//! Pure: events in, windows of time out. No I/O, no clock. The reconciliation law is a method,
+//! [`SpaceLedger::gap`], and holds after every settled event.
 
+mod accounts;
+mod names;
 mod pages;
 mod space;
 mod stacks;
-mod summary;
+mod window;
 
+pub use accounts::{Account, Pages, Row, RowKey};
+pub use names::NameBook;
 pub use pages::{Extent, PageLedger};
-pub use space::{Account, RowKey, SpaceLedger, StackKey};
+pub use space::{SpaceLedger, StackKey, WindowFigures};
 pub use stacks::{CodeTexts, Missing, NamedFrame, NamedStack, StackTable};
-pub use summary::{Facts, memory, summarise};
+pub use window::{Counted, memory, window};

@@ -1,18 +1,20 @@
-//! The one loop: events in, books kept, interpreters recognised, targets let go, a profile out.
+//! The one loop: events in, books kept, windows of time closed, interpreters recognised, targets let
+//! go, a profile out.
 //!
 //! All state changes happen here, in the order in which the kernel side made the records. The
 //! shutdown order is written once, in [`Session::finish`].
 
 mod binding;
 mod child;
-mod end;
+mod journal;
 mod presence;
 mod recognise;
 mod target;
 mod targets;
+mod windows;
 
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
@@ -21,6 +23,7 @@ pub use binding::Binding;
 pub use child::{Child, ChildEnd};
 pub use target::Target;
 
+use crate::history::{Entry, Head};
 use crate::kernel::support::{self, SupportError};
 use crate::kernel::{KernelError, Options, Probes, Ring, decode};
 use crate::profile::Profile;
@@ -90,13 +93,19 @@ pub struct Plan {
     pub binding: Binding,
     /// Notice the deaths of code objects by a uprobe in each target.
     pub uprobes: bool,
+    /// Length of a window of time.
+    pub window: Duration,
+    /// Keep the entries of the history for [`Session::take_entries`].
+    pub keep_entries: bool,
     /// For the kernel side.
     pub options: Options,
 }
 
-/// Why the loop ended.
+/// How far the loop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum Step {
+    /// A window of time has closed.
+    Window,
     /// The time is over, or the user said so.
     Asked,
     /// No target is left.
@@ -107,8 +116,9 @@ pub enum Ended {
 pub struct Session {
     ring: Ring,
     targets: Targets,
-    started: Instant,
-    started_at: SystemTime,
+    window: Duration,
+    /// When the open window is to be closed.
+    closes: Instant,
 }
 
 /// The result: figures, and the files that their sources are read from.
@@ -117,6 +127,8 @@ pub struct Traced {
     pub profile: Profile,
     /// By process, in the profile's order.
     pub files: Vec<Option<Rc<TargetFiles>>>,
+    /// The last entries, where they are kept.
+    pub entries: Vec<Entry>,
 }
 
 impl Session {
@@ -133,7 +145,7 @@ impl Session {
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
         let targets = Targets::new(probes, plan);
-        Ok(Self { ring, targets, started: Instant::now(), started_at: SystemTime::now() })
+        Ok(Self { ring, targets, window: plan.window, closes: Instant::now() + plan.window })
     }
 
     /// Begins to trace a process whose interpreter was found; returns Python's version.
@@ -161,15 +173,28 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError`] when the kernel side fails; what was recorded so far is kept.
-    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<Ended, SessionError> {
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), SessionError> {
         tokio::pin!(stop);
+        while self.step(&mut stop).await? == Step::Window {}
+        Ok(())
+    }
+
+    /// Traces until the open window closes, `stop` is ready, or no target is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`].
+    pub async fn step(
+        &mut self,
+        stop: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<Step, SessionError> {
         let mut tick = interval_at((Instant::now() + TICK).into(), TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = self.targets.next_recognition();
             tokio::select! {
                 biased;
-                () = &mut stop => return Ok(Ended::Asked),
+                () = &mut *stop => return Ok(Step::Asked),
                 woken = self.ring.wake() => woken.map_err(SessionError::Wait)?,
                 _ = tick.tick() => {}
                 () = sleep_until(due.unwrap_or_else(|| Instant::now() + TICK).into()),
@@ -177,15 +202,46 @@ impl Session {
             }
             while self.drain() == BATCH {
                 // A storm must not keep us from the signal that ends it.
-                if futures_ready(&mut stop).await {
-                    return Ok(Ended::Asked);
+                if is_ready(stop).await {
+                    return Ok(Step::Asked);
                 }
             }
-            self.targets.tend(Instant::now())?;
+            let now = Instant::now();
+            self.targets.tend(now)?;
+            self.targets.tell_peaks();
             if !self.targets.any_left() {
-                return Ok(Ended::NoTargets);
+                return Ok(Step::NoTargets);
+            }
+            if now >= self.closes {
+                self.targets.close_windows();
+                // A window that closes late does not make the next one short.
+                self.closes = (self.closes + self.window).max(now);
+                return Ok(Step::Window);
             }
         }
+    }
+
+    /// What this trace is about.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        self.targets.journal.history().head()
+    }
+
+    /// Takes the entries of the history since the last time, where they are kept.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        self.targets.journal.take_entries()
+    }
+
+    /// The figures up to the last closed window.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.targets.journal.history().profile()
+    }
+
+    /// The files of each process of [`Session::profile`], in its order.
+    #[must_use]
+    pub fn files(&self) -> Vec<Option<Rc<TargetFiles>>> {
+        self.targets.files()
     }
 
     /// Books what is waiting; returns how many records there were.
@@ -209,19 +265,19 @@ impl Session {
         self.targets.probes().close(&live)?;
         while self.drain() > 0 {}
         self.targets.read_tallies();
-        let duration = self.started.elapsed();
-        let Self { ring, targets, started_at, .. } = self;
-        let targets = targets.detach();
+        let at = self.targets.journal.now();
+        let Self { ring, targets, .. } = self;
+        let remains = targets.detach();
         drop(ring);
-        Ok(end::sum_up(targets, started_at, duration))
+        Ok(remains.end(at))
     }
 }
 
 /// Whether the future is ready now.
-async fn futures_ready(future: &mut std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+async fn is_ready(future: &mut (impl Future<Output = ()> + Unpin)) -> bool {
     tokio::select! {
         biased;
-        () = future => true,
+        () = &mut *future => true,
         () = std::future::ready(()) => false,
     }
 }

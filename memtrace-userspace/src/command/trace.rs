@@ -1,6 +1,7 @@
 //! What `attach` and `run` share: the plan, the stop, the report.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +13,9 @@ use crate::report::{SourceTexts, json, table};
 use crate::session::{Binding, Plan, Traced};
 use crate::source;
 
+/// Length of a window of time where nobody asks for another.
+const WINDOW: Duration = Duration::from_secs(1);
+
 /// What is meant by what was typed.
 pub(super) fn plan(args: &TraceArgs) -> Plan {
     Plan {
@@ -21,6 +25,8 @@ pub(super) fn plan(args: &TraceArgs) -> Plan {
             Bind::FrameEval => Binding::FrameEvaluation,
         },
         uprobes: !args.no_uprobes,
+        window: WINDOW,
+        keep_entries: false,
         options: Options { ring_bytes: args.ring_bytes, verbose: args.verbose },
     }
 }

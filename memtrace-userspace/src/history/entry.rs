@@ -179,6 +179,8 @@ pub struct Window {
     pub lost: Bytes,
     /// Time in probes.
     pub probe: Nanos,
+    /// memtrace's own CPU time for it.
+    pub userspace_cpu: Nanos,
     /// By stack and thread; each pair at most once.
     pub changes: Vec<Change>,
 }
@@ -221,8 +223,6 @@ pub struct Ended {
     pub at: Nanos,
     /// How. [`Ending::Running`]: the trace ended, the process runs on.
     pub ending: Ending,
-    /// memtrace's own CPU time for it.
-    pub userspace_cpu: Nanos,
     /// What of each stack's growth was found present in memory, where somebody looked and it
     /// differs from what the windows come to.
     pub present: Vec<(StackId, ThreadId, Bytes)>,

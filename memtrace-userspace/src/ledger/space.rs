@@ -2,22 +2,21 @@
 //! what nobody can answer for.
 //!
 //! Every change of a counter is booked exactly once, on a stack or on a row, so that
-//! `before + accounts + rows` is the counter's last value whatever the target does.
+//! `before + accounts + rows` is the counter's last value whatever the target does. Figures leave
+//! the books by windows of time ([`SpaceLedger::close_window`]).
 
 use std::collections::HashMap;
 
 use memtrace_common::event::{Growth, Moved, Returned, call, context};
-use memtrace_common::settings::{ANON, COUNTERS, SWAP};
+use memtrace_common::settings::{ANON, COUNTERS};
 
+use super::accounts::{Account, Accounts, Pages, Row, RowKey, rss, without_swap};
 use super::pages::{Extent, PageLedger};
 use crate::profile::Reason;
 use crate::units::PAGE;
 
 /// The kernel side's id of a stack (a hash).
 pub type StackKey = u64;
-
-/// Pages per RSS counter, in the kernel's order. The swap slot stays zero.
-type Pages = [i64; COUNTERS];
 
 /// The kernel maps up to this many neighbours along with a faulting file page
 /// (`fault_around_bytes`, 64 KiB by default, aligned).
@@ -26,40 +25,10 @@ const FAULT_AROUND: u64 = 16;
 /// Where `brk`'s heap can't reach: the region of `mmap` on x86-64.
 const HEAP_CEILING: u64 = 0x7000_0000_0000 / PAGE;
 
-/// What one stack did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Pages added by it.
-    pub grown: Pages,
-    /// Of those, pages given back, by whomever.
-    pub returned: Pages,
-    /// Pages given back by it, whoever had grown them.
-    pub released: i64,
-    /// Pages copied on write by it.
-    pub copied: i64,
-    /// Changes booked on it.
-    pub events: u64,
-    /// Highest RSS seen at it, in pages.
-    pub peak_rss: u32,
-    /// The id that its frames are known by.
-    pub key: StackKey,
-}
-
-/// Who or what an unattributed change is booked on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RowKey {
-    /// A reason without a name.
-    Plain(Reason),
-    /// A reason whose name is that of the stack's thread.
-    OfStack(Reason, StackKey),
-}
-
-/// A row of change that no line can answer for.
-#[derive(Debug, Clone, Copy, Default)]
-struct Row {
-    pages: Pages,
-    events: u64,
-}
+/// A window is closed at a peak, so that who held memory then is known, when the peak is higher
+/// than the last such one by this part of it and so many pages. Peaks of a process that grows for
+/// ever are a geometric series: few.
+const PEAK_STEP: (i64, i64) = (64, 256);
 
 /// A call that gives back a range, while the kernel reports it piece by piece.
 #[derive(Debug)]
@@ -75,22 +44,44 @@ struct Pending {
 #[derive(Debug, Default)]
 pub struct SpaceLedger {
     before: Pages,
-    accounts: Vec<Account>,
-    by_key: HashMap<StackKey, u32>,
-    rows: HashMap<RowKey, Row>,
+    accounts: Accounts,
     pages: PageLedger,
     pending: HashMap<u32, Pending>,
     /// Pages grown at addresses that the kernel doesn't tell (`MAP_POPULATE`), newest last.
     unplaced: Vec<(u32, u8, i64)>,
+    /// Highest RSS in the open window.
     peak_rss: u32,
+    /// Changes in the open window.
+    events: u64,
+    /// RSS at which the next peak closes a window.
+    next_peak: i64,
+    /// Windows that were closed at peaks.
+    at_peaks: Vec<WindowFigures>,
+    /// What the last window booked for calls that were under way at its end.
+    under_way: Pages,
+}
+
+/// What a window of time has come to, in pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowFigures {
+    /// Counters at its end.
+    pub counters: Pages,
+    /// Highest RSS in it.
+    pub peak_rss: u32,
+    /// Accounts that changed.
+    pub accounts: Vec<Account>,
+    /// Rows that changed.
+    pub rows: Vec<Row>,
 }
 
 impl SpaceLedger {
     /// Books that begin with `before` pages per counter.
     #[must_use]
     pub fn new(before: Pages) -> Self {
-        let peak_rss = rss(&before) as u32;
-        Self { before: without_swap(before), peak_rss, ..Self::default() }
+        let before = without_swap(before);
+        let mut books = Self { before, peak_rss: rss(&before) as u32, ..Self::default() };
+        books.expect_peak();
+        books
     }
 
     /// Pages per counter at the beginning.
@@ -99,49 +90,36 @@ impl SpaceLedger {
         self.before
     }
 
-    /// Highest RSS seen, in pages.
-    #[must_use]
-    pub fn peak_rss(&self) -> u32 {
-        self.peak_rss
-    }
-
-    /// Per stack, in the order in which they were met.
-    #[must_use]
-    pub fn accounts(&self) -> &[Account] {
-        &self.accounts
-    }
-
-    /// Unattributed changes: pages per counter and events.
-    pub fn rows(&self) -> impl Iterator<Item = (&RowKey, Pages, u64)> {
-        self.rows.iter().map(|(key, row)| (key, row.pages, row.events))
-    }
-
     /// Who owns which page.
     #[must_use]
     pub fn pages(&self) -> &PageLedger {
         &self.pages
     }
 
-    /// Pages of each account that the kernel told no address for.
-    pub fn unplaced(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
-        self.unplaced.iter().map(|(account, _, pages)| (*account, *pages))
+    /// Pages that the kernel told no address for, with their owners.
+    pub fn unplaced(&self) -> impl Iterator<Item = ((StackKey, u32), i64)> + '_ {
+        self.unplaced.iter().map(|(account, _, pages)| (self.owner(*account), *pages))
     }
 
-    /// Counter's last value, as the books have it.
+    /// Whose pages an extent of the page ledger has: stack and thread.
+    #[must_use]
+    pub fn owner(&self, account: u32) -> (StackKey, u32) {
+        self.accounts.owner(account)
+    }
+
+    /// Counters' last values, as the books have them.
     #[must_use]
     pub fn balance(&self) -> Pages {
-        let mut sum = self.before;
-        for account in &self.accounts {
-            for (member, total) in sum.iter_mut().enumerate() {
-                *total += account.grown[member] - account.returned[member];
-            }
-        }
-        for row in self.rows.values() {
-            for (member, total) in sum.iter_mut().enumerate() {
-                *total += row.pages[member];
-            }
-        }
-        // What a call under way was expected to give back and hasn't yet is booked as returned.
+        let (booked, expected) = (self.accounts.booked(), self.expected());
+        std::array::from_fn(|member| {
+            // A call under way has its return booked at once, and expects it of the kernel yet.
+            self.before[member] + booked[member] - self.under_way[member] + expected[member]
+        })
+    }
+
+    /// What calls under way have booked as given back and the kernel has not reported yet.
+    fn expected(&self) -> Pages {
+        let mut sum = Pages::default();
         for pending in self.pending.values() {
             for (member, total) in sum.iter_mut().enumerate() {
                 *total += pending.expected[member];
@@ -157,34 +135,59 @@ impl SpaceLedger {
         std::array::from_fn(|member| now[member] - balance[member])
     }
 
-    fn account(&mut self, key: StackKey) -> u32 {
-        *self.by_key.entry(key).or_insert_with(|| {
-            self.accounts.push(Account { key, ..Account::default() });
-            self.accounts.len() as u32 - 1
-        })
-    }
-
-    fn book(&mut self, key: RowKey, member: usize, pages: i64, events: u64) {
-        let row = self.rows.entry(key).or_default();
-        row.pages[member] += pages;
-        row.events += events;
-    }
-
     /// Books a change that no stack answers for.
     pub fn book_plain(&mut self, reason: Reason, pages: Pages, events: u64) {
-        for (member, pages) in without_swap(pages).into_iter().enumerate() {
-            if pages != 0 {
-                self.book(RowKey::Plain(reason), member, pages, 0);
-            }
+        self.accounts.book_plain(reason, pages, events);
+    }
+
+    /// Takes out what the open window has come to, and opens the next. The law holds for each
+    /// window: calls under way at its end have a row of their own, which the next one takes back.
+    pub fn close_window(&mut self) -> WindowFigures {
+        let expected = self.expected();
+        let change: Pages = std::array::from_fn(|of| expected[of] - self.under_way[of]);
+        self.accounts.book_plain(Reason::UnderWay, change, 0);
+        self.under_way = expected;
+        let counters = self.balance();
+        let (accounts, rows) = self.accounts.close_window();
+        self.events = 0;
+        let peak_rss = std::mem::replace(&mut self.peak_rss, rss(&counters) as u32);
+        WindowFigures { counters, peak_rss, accounts, rows }
+    }
+
+    /// Changes in the open window.
+    #[must_use]
+    pub fn open_events(&self) -> u64 {
+        self.events
+    }
+
+    /// Windows that were closed at peaks since they were last taken, oldest first.
+    pub fn take_peaks(&mut self) -> Vec<WindowFigures> {
+        std::mem::take(&mut self.at_peaks)
+    }
+
+    /// RSS is about to shrink: closes the window if it is the highest by far.
+    fn note_peak(&mut self) {
+        if i64::from(self.peak_rss) < self.next_peak || rss(&self.balance()) < self.next_peak {
+            return;
         }
-        if events != 0 {
-            self.book(RowKey::Plain(reason), ANON, 0, events);
-        }
+        let window = self.close_window();
+        self.at_peaks.push(window);
+        self.expect_peak();
+    }
+
+    fn expect_peak(&mut self) {
+        let (part, pages) = PEAK_STEP;
+        let now = i64::from(self.peak_rss);
+        self.next_peak = now + now / part + pages;
     }
 
     /// RSS changed.
     pub fn growth(&mut self, event: &Growth) {
         self.settle(event.tid);
+        if event.pages < 0 {
+            self.note_peak();
+        }
+        self.events += 1;
         self.peak_rss = self.peak_rss.max(event.rss_pages);
         let (member, pages) = (event.member as usize % COUNTERS, i64::from(event.pages));
         let reason = match event.context {
@@ -195,12 +198,12 @@ impl SpaceLedger {
             _ => None,
         };
         if let Some(reason) = reason {
-            self.book(RowKey::OfStack(reason, event.stack), member, pages, 1);
+            self.accounts.book(RowKey::OfStack(reason, event.stack), member, pages, 1);
             return;
         }
-        let stack = self.account(event.stack);
-        let account = &mut self.accounts[stack as usize];
-        account.grown[member] += pages;
+        let stack = self.accounts.find(event.stack, event.tid);
+        self.accounts.grow(stack, member, pages);
+        let account = self.accounts.at(stack);
         account.events += 1;
         account.peak_rss = account.peak_rss.max(event.rss_pages);
         self.place(event.address / PAGE, pages, stack, member);
@@ -236,14 +239,16 @@ impl SpaceLedger {
     fn book_displaced(&mut self, displaced: &[Extent]) {
         for extent in displaced {
             let (member, pages) = (extent.member as usize, extent.pages());
-            self.accounts[extent.stack as usize].returned[member] += pages;
-            self.book(RowKey::Plain(Reason::Reclaimed), member, pages, 0);
+            self.accounts.give_back(extent.stack, member, pages);
+            self.accounts.book(RowKey::Plain(Reason::Reclaimed), member, pages, 0);
         }
     }
 
     /// RSS shrank because a thread of the target gave back a range (or part of one: the kernel
     /// reports a large call in pieces).
     pub fn returned(&mut self, event: &Returned) {
+        self.note_peak();
+        self.events += 1;
         self.peak_rss = self.peak_rss.max(event.rss_pages);
         let member = event.member as usize % COUNTERS;
         let continues = self.pending.get(&event.tid).is_some_and(|pending| {
@@ -261,8 +266,8 @@ impl SpaceLedger {
         if let Some(pending) = self.pending.get_mut(&event.tid) {
             pending.expected[member] += pages;
         }
-        let stack = self.account(event.stack);
-        let account = &mut self.accounts[stack as usize];
+        let stack = self.accounts.find(event.stack, event.tid);
+        let account = self.accounts.at(stack);
         account.released -= pages;
         account.events += 1;
         account.peak_rss = account.peak_rss.max(event.rss_pages);
@@ -278,7 +283,7 @@ impl SpaceLedger {
         let mut expected = Pages::default();
         for extent in self.pages.remove(start, end) {
             let member = extent.member as usize;
-            self.accounts[extent.stack as usize].returned[member] += extent.pages();
+            self.accounts.give_back(extent.stack, member, extent.pages());
             expected[member] += extent.pages();
         }
         expected
@@ -294,8 +299,10 @@ impl SpaceLedger {
             }
             match left {
                 0 => {}
-                1.. => self.book(RowKey::Plain(Reason::Reclaimed), member, left, 0),
-                _ => self.book(RowKey::Plain(Reason::BeforeAttachReturned), member, left, 0),
+                1.. => self.accounts.book(RowKey::Plain(Reason::Reclaimed), member, left, 0),
+                _ => {
+                    self.accounts.book(RowKey::Plain(Reason::BeforeAttachReturned), member, left, 0)
+                }
             }
         }
     }
@@ -308,7 +315,7 @@ impl SpaceLedger {
                 let taken = left.min(*there);
                 *there -= taken;
                 left -= taken;
-                self.accounts[*stack as usize].returned[member] += taken;
+                self.accounts.give_back(*stack, member, taken);
             }
         }
         self.unplaced.retain(|(.., there)| *there > 0);
@@ -332,9 +339,9 @@ impl SpaceLedger {
     }
 
     /// A page was copied on write.
-    pub fn copied(&mut self, stack: StackKey) {
-        let stack = self.account(stack);
-        self.accounts[stack as usize].copied += 1;
+    pub fn copied(&mut self, stack: StackKey, tid: u32) {
+        let stack = self.accounts.find(stack, tid);
+        self.accounts.at(stack).copied += 1;
     }
 }
 
@@ -351,15 +358,6 @@ fn aligned_for_huge_pages(event: &Moved) -> u64 {
         0 => event.to + HUGE,
         past => event.to + (HUGE - past),
     }
-}
-
-fn without_swap(mut pages: Pages) -> Pages {
-    pages[SWAP] = 0;
-    pages
-}
-
-fn rss(pages: &Pages) -> i64 {
-    without_swap(*pages).iter().sum()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What the kernel side said of stacks and code objects: numbers to frames, frames to texts.
 //!
 //! Code objects die and their addresses come back; a stack keeps the code that its frames had
-//! when it came. Names are decoded here, lines are not: that is the summary's.
+//! when it came. Names are decoded here, lines are not: that is the name book's business, which
+//! gives each stack an id the first time that something is counted for it.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,8 +12,15 @@ use memtrace_common::limits::{LINE_TABLE_CHUNKS, TEXT_CHUNK};
 use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::Frame;
 
-use super::StackKey;
-use crate::python::text;
+use super::{NameBook, StackKey};
+use crate::history::entry::StackId;
+use crate::profile::Reason;
+use crate::python::{LineTableKind, text};
+
+/// Named stacks whose keys are kept. Four times what the kernel side remembers to have sent
+/// ([`memtrace_common::limits::MAX_STACKS_SENT`]): a key that is forgotten here was forgotten there
+/// long before, so its stack is sent again before it is counted.
+const MAX_KEYS: usize = 4 * memtrace_common::limits::MAX_STACKS_SENT as usize;
 
 /// A code object's texts, as far as they have come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -80,14 +88,59 @@ struct Arriving {
 #[derive(Debug, Default)]
 pub struct StackTable {
     codes: HashMap<u64, Arriving>,
-    stacks: HashMap<StackKey, NamedStack>,
+    stacks: HashMap<StackKey, Known>,
+    /// Windows so far.
+    window: u64,
+}
+
+/// What is kept of a stack: its frames until it is named, and its id from then on.
+#[derive(Debug)]
+struct Known {
+    /// Frames, until they are named.
+    frames: Option<NamedStack>,
+    /// Its id and its thread's name, once they are asked for.
+    named: Option<StackId>,
+    thread: Rc<str>,
+    /// The window that last counted something for it.
+    used: u64,
 }
 
 impl StackTable {
-    /// The stack with this key, if its frames have come.
+    /// Id of the stack with this key. `kind` is how the process's line tables are read.
+    pub fn name(
+        &mut self,
+        key: StackKey,
+        kind: Option<LineTableKind>,
+        book: &mut NameBook,
+    ) -> StackId {
+        let window = self.window;
+        let Some(known) = self.stacks.get_mut(&key) else {
+            return book.row(Reason::StackLost, "");
+        };
+        known.used = window;
+        if let Some(frames) = known.frames.take() {
+            known.named = Some(book.stack(&frames, kind));
+        }
+        known.named.unwrap_or_else(|| book.row(Reason::StackLost, ""))
+    }
+
+    /// Name of the thread that the stack was first met in; empty when it never came.
     #[must_use]
-    pub fn get(&self, key: StackKey) -> Option<&NamedStack> {
-        self.stacks.get(&key)
+    pub fn thread(&self, key: StackKey) -> Rc<str> {
+        self.stacks.get(&key).map_or_else(|| Rc::from(""), |known| Rc::clone(&known.thread))
+    }
+
+    /// A window of time is over: keys that nothing was counted for in the longest time are forgotten
+    /// when there are too many (a program that makes code all the time has ever new ones).
+    pub fn close_window(&mut self) {
+        self.window += 1;
+        if self.stacks.len() > MAX_KEYS {
+            let mut used: Vec<u64> = self.stacks.values().map(|known| known.used).collect();
+            let middle = used.len() / 2;
+            let (_, median, _) = used.select_nth_unstable(middle);
+            let median = *median;
+            self.stacks.retain(|_, known| known.used >= median);
+        }
     }
 
     /// A code object begins to arrive. One that is known already comes again when the kernel side
@@ -174,7 +227,11 @@ impl StackTable {
                 owner: frame.owner,
             })
             .collect();
-        self.stacks.insert(event.id, NamedStack { outcome, thread, frames });
+        let used = self.window;
+        let name = Rc::from(thread.as_str());
+        let stack = NamedStack { outcome, thread, frames };
+        let known = Known { frames: Some(stack), named: None, thread: name, used };
+        self.stacks.insert(event.id, known);
     }
 
     fn finished(&mut self, code: u64) -> Rc<CodeTexts> {
@@ -202,6 +259,10 @@ mod tests {
     use super::*;
 
     const HEADER: Header = Header { tag: 0, space: 1 };
+
+    fn frames(table: &StackTable, key: StackKey) -> &[NamedFrame] {
+        &table.stacks[&key].frames.as_ref().unwrap().frames
+    }
 
     fn send(table: &mut StackTable, address: u64, file: &str, first_line: i32) {
         table.code(&Code { header: HEADER, code: address, first_line, first_traceable: 0 });
@@ -235,7 +296,7 @@ mod tests {
             comm: *b"python\0\0\0\0\0\0\0\0\0\0",
         };
         table.stack(&head, &[Frame { code: address, instr: 0, owner: 0 }]);
-        table.get(id).unwrap().frames[0].code.file.clone()
+        frames(table, id)[0].code.file.clone()
     }
 
     #[test]
@@ -243,7 +304,7 @@ mod tests {
         let mut table = StackTable::default();
         send(&mut table, 0x1000, "/srv/application.py", 3);
         assert_eq!(stack(&mut table, 1, 0x1000), "/srv/application.py");
-        assert_eq!(table.get(1).unwrap().thread, "python");
+        assert_eq!(&*table.thread(1), "python");
     }
 
     #[test]
@@ -254,7 +315,7 @@ mod tests {
         table.code_freed(0x1000);
         send(&mut table, 0x1000, "new.py", 1);
         assert_eq!(stack(&mut table, 2, 0x1000), "new.py");
-        assert_eq!(table.get(1).unwrap().frames[0].code.file, "old.py");
+        assert_eq!(frames(&table, 1)[0].code.file, "old.py");
     }
 
     #[test]
@@ -278,6 +339,26 @@ mod tests {
         table.text(&part(3, 3, 6), b"def");
         table.text(&part(3, 3, 6), b"def");
         assert_eq!(stack(&mut table, 1, 1), "abcdef");
+    }
+
+    #[test]
+    fn of_too_many_keys_those_unused_for_longest_are_forgotten() {
+        let mut table = StackTable::default();
+        send(&mut table, 0x1000, "app.py", 1);
+        let mut book = NameBook::default();
+        let (old, new) = (1, 1_000_000);
+        for key in 0..MAX_KEYS as u64 {
+            stack(&mut table, old + key, 0x1000);
+        }
+        table.close_window();
+        for key in 0..MAX_KEYS as u64 {
+            stack(&mut table, new + key, 0x1000);
+        }
+        let named = table.name(new, Some(LineTableKind::Pep657), &mut book);
+        table.close_window();
+        assert_eq!(table.name(new, None, &mut book), named, "an id stays what it was");
+        let lost = book.row(Reason::StackLost, "");
+        assert_eq!(table.name(old, None, &mut book), lost);
     }
 
     #[test]

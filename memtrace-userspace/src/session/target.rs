@@ -53,8 +53,10 @@ pub struct Target {
     pub files: Option<Rc<TargetFiles>>,
     /// How it ended.
     pub ending: Ending,
-    /// The kernel side's last word; while it runs, only its beginning.
+    /// The kernel side's last word.
     pub tally: Tally,
+    /// As much of it as windows have told.
+    pub told: Tally,
     /// Sentences for the reader.
     pub notes: Vec<String>,
     /// Where a uprobe on the death of code objects goes, until it is there.
@@ -82,6 +84,7 @@ impl Target {
             files: None,
             ending: Ending::Running,
             tally: Tally { pages, ..Tally::default() },
+            told: Tally::default(),
             notes: Vec::new(),
             code_dealloc: None,
             code_probe: None,
@@ -95,15 +98,15 @@ impl Target {
         self.ending == Ending::Running
     }
 
-    /// It is over; `tally` is the kernel side's last word.
-    pub fn end(&mut self, ending: Ending, tally: Tally) {
-        self.ending = ending;
-        self.tally = tally;
+    /// Lets go of what only a living target needs; its books were closed.
+    pub fn let_go(&mut self) {
         if self.python.is_none() {
             // No line of it will be shown. Descriptors are few, and children may be many.
             self.files = None;
         }
         self.recognition = None;
+        self.books = SpaceLedger::default();
+        self.stacks = StackTable::default();
         for probe in [self.code_probe.take(), self.eval_probe.take()].into_iter().flatten() {
             probe.close_in_background();
         }

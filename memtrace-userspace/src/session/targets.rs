@@ -9,6 +9,7 @@ use memtrace_common::settings::{CHECKED, CLOSED, Space, Tally};
 use tracing::debug;
 
 use super::binding::Bindings;
+use super::journal::Journal;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::{Plan, SessionError};
@@ -22,12 +23,21 @@ use crate::source::TargetFiles;
 /// that are still to be bound.
 const CHECK: Duration = Duration::from_millis(250);
 
+/// What is left when the kernel side is off: nothing more can happen to it.
+pub(super) struct Remains {
+    pub(super) targets: HashMap<u32, Target>,
+    pub(super) order: Vec<u32>,
+    pub(super) journal: Journal,
+}
+
 /// Every target, dead or alive, by the number of its space.
 pub(super) struct Targets {
     probes: Probes,
-    targets: HashMap<u32, Target>,
+    pub(super) targets: HashMap<u32, Target>,
     /// In the order in which they were met.
     order: Vec<u32>,
+    /// Where what happened is written down.
+    pub(super) journal: Journal,
     images: Images,
     bindings: Bindings,
     follow: bool,
@@ -43,6 +53,7 @@ impl Targets {
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
+            journal: Journal::new(plan.keep_entries),
             images: Images::new(),
             bindings: Bindings::new(plan.binding),
             follow: plan.follow,
@@ -83,6 +94,7 @@ impl Targets {
 
     fn add(&mut self, target: Target) {
         self.order.push(target.space);
+        target.tell_beginning(&mut self.journal);
         self.targets.insert(target.space, target);
     }
 
@@ -100,6 +112,7 @@ impl Targets {
         } else if target.recognition.is_none() {
             target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
         }
+        target.tell_known(&mut self.journal);
         let pid = target.pid;
         self.bindings.watch(pid, space, &interpreter, &mut self.probes);
     }
@@ -138,7 +151,7 @@ impl Targets {
             }
             Event::Moved(event) => self.with(event.header, |target| target.books.moved(&event)),
             Event::Copied(event) => {
-                self.with(event.header, |target| target.books.copied(event.stack));
+                self.with(event.header, |target| target.books.copied(event.stack, 0));
             }
             Event::Stack(event, frames) => {
                 self.with(event.header, |target| target.stacks.stack(&event, &frames));
@@ -209,10 +222,15 @@ impl Targets {
     }
 
     fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
+        let all = self.open_events();
         if let Some(target) = self.targets.get_mut(&space)
             && target.is_live()
         {
-            target.end(ending, tally);
+            target.ending = ending;
+            target.tally = tally;
+            let at = self.journal.now();
+            target.close_books(at, all, Vec::new(), &mut self.journal);
+            target.let_go();
             self.bindings.forget(space);
             self.probes.forget(target.mm, space);
         }
@@ -288,6 +306,12 @@ impl Targets {
         }
     }
 
+    /// Each target's files, in the order in which they were met.
+    pub(super) fn files(&self) -> Vec<Option<Rc<TargetFiles>>> {
+        let files = |space| self.targets.get(space).and_then(|target| target.files.clone());
+        self.order.iter().map(files).collect()
+    }
+
     /// The processes that are still traced.
     pub(super) fn live(&self) -> Vec<u32> {
         self.targets.values().filter(|target| target.is_live()).map(|target| target.pid).collect()
@@ -304,7 +328,7 @@ impl Targets {
 
     /// Takes the kernel side off. Closing a uprobe waits for grace periods of the kernel, and
     /// closers that wait together share them, so each link is closed in a thread of its own.
-    pub(super) fn detach(mut self) -> Vec<Target> {
+    pub(super) fn detach(mut self) -> Remains {
         let mut links: Vec<ProcessProbe> = Vec::new();
         for target in self.targets.values_mut() {
             links.extend(target.code_probe.take());
@@ -316,6 +340,6 @@ impl Targets {
             }
             drop(self.probes);
         });
-        self.order.iter().filter_map(|space| self.targets.remove(space)).collect()
+        Remains { targets: self.targets, order: self.order, journal: self.journal }
     }
 }

@@ -63,15 +63,12 @@ impl Case {
     }
 
     fn account(&self, stack: u64) -> Account {
-        *self.books.accounts().iter().find(|account| account.key == stack).unwrap()
+        *self.books.accounts.list().iter().find(|account| account.key == stack).unwrap()
     }
 
     fn row(&self, reason: Reason) -> i64 {
-        self.books
-            .rows()
-            .filter(|(key, ..)| **key == RowKey::Plain(reason))
-            .map(|r| rss(&r.1))
-            .sum()
+        let rows = self.books.accounts.rows().filter(|row| row.key == RowKey::Plain(reason));
+        rows.map(|row| rss(&row.pages)).sum()
     }
 }
 
@@ -99,7 +96,7 @@ fn a_large_return_reported_in_pieces_is_one_return() {
     case.books.settle_all();
     case.holds();
     assert_eq!(case.account(100).returned[ANON], 1024);
-    assert_eq!(case.books.rows().count(), 0, "nothing left for any row");
+    assert_eq!(case.books.accounts.rows().count(), 0, "nothing left for any row");
 }
 
 #[test]
@@ -177,7 +174,7 @@ fn a_file_fault_owns_as_many_pages_as_the_kernel_mapped() {
     case.change(100, 0x7f00_0000_5000, 11, FILE, context::FAULT);
     case.change(200, 0x7f00_0000_f000, 5, FILE, context::FAULT);
     let owned = |stack: u64| {
-        let index = case.books.accounts().iter().position(|a| a.key == stack).unwrap() as u32;
+        let index = case.books.accounts.list().iter().position(|a| a.key == stack).unwrap() as u32;
         case.books.pages().extents().filter(|e| e.stack == index).map(|e| e.pages()).sum::<i64>()
     };
     assert_eq!((owned(100), owned(200)), (11, 5), "no page has two owners");

@@ -1,0 +1,59 @@
+//! Source texts that came with a recording, function by function, put together by file.
+
+use std::collections::BTreeMap;
+
+use super::entry::Source;
+use crate::report::{SourceText, SourceTexts};
+
+/// Lines of one file, as far as they are known.
+#[derive(Debug, Default)]
+struct File {
+    lines: BTreeMap<u32, String>,
+    changed: bool,
+    unreadable: Option<String>,
+}
+
+/// Texts by process (index into the spaces) and file.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    files: BTreeMap<(usize, String), File>,
+}
+
+/// A line number beyond this is none: `co_firstlineno` may say anything.
+const LAST_LINE: u32 = 1 << 22;
+
+impl Sources {
+    pub(super) fn add(&mut self, space: usize, file: &str, source: &Source) {
+        let file = self.files.entry((space, file.to_owned())).or_default();
+        file.changed |= source.changed;
+        for (number, line) in (source.first_line..LAST_LINE).zip(&source.lines) {
+            file.lines.insert(number, line.clone());
+        }
+        if source.unreadable.is_some() {
+            file.unreadable.clone_from(&source.unreadable);
+        }
+    }
+
+    /// For these spaces, in this order; lines between the functions that were recorded are empty.
+    pub(super) fn texts(&self, spaces: impl Iterator<Item = usize>) -> SourceTexts {
+        let mut texts = SourceTexts::new();
+        for (position, space) in spaces.enumerate() {
+            let range = (space, String::new())..(space + 1, String::new());
+            for ((_, name), file) in self.files.range(range) {
+                texts.insert(position, name, file.text());
+            }
+        }
+        texts
+    }
+}
+
+impl File {
+    fn text(&self) -> SourceText {
+        let (Some((last, _)), None) = (self.lines.last_key_value(), &self.unreadable) else {
+            let why = self.unreadable.clone().unwrap_or_else(|| "it was not recorded".to_owned());
+            return SourceText::Unreadable(why);
+        };
+        let lines = (1..=*last).map(|number| self.lines.get(&number).cloned().unwrap_or_default());
+        SourceText::Text { lines: lines.collect(), changed: self.changed }
+    }
+}

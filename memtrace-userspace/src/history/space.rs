@@ -1,0 +1,294 @@
+//! One space's part of a history: sums by stack and thread in the range of time that is asked for,
+//! and from them its profile.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use memtrace_common::limits::MAX_FRAMES;
+
+use super::entry::{Began, Change, Ended, Known, StackId, ThreadId, Window};
+use super::moments::{Moments, Stretch};
+use super::tables::{Stack, Tables};
+use crate::profile::{
+    Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Reason, StackFigures,
+    Unattributed, lines_of,
+};
+use crate::units::{Bytes, Nanos};
+
+/// What one stack did in one thread.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    grown: Memory,
+    returned: Memory,
+    copied: Bytes,
+    released: Bytes,
+    events: u64,
+    peak_rss: Bytes,
+    /// Net growth from the beginning to the end of the range.
+    held: Bytes,
+}
+
+/// A space's sums.
+#[derive(Debug)]
+pub(super) struct SpaceHistory {
+    began: Began,
+    known: Option<Known>,
+    ended: Option<(Nanos, Ending)>,
+    totals: HashMap<(StackId, ThreadId), Total>,
+    /// What was found present at the end, where that is in the range.
+    present: HashMap<(StackId, ThreadId), Bytes>,
+    moments: Moments,
+    /// RSS at the beginning of the range.
+    before: Memory,
+    after: Memory,
+    peak: Bytes,
+    events: u64,
+    lost_events: u64,
+    lost: Bytes,
+    overhead: Overhead,
+    /// Highest RSS at the end of a window, and when.
+    highest: Option<(Bytes, std::cmp::Reverse<Nanos>)>,
+    in_range: bool,
+}
+
+impl SpaceHistory {
+    pub(super) fn new(began: &Began, range: &RangeInclusive<Nanos>) -> Self {
+        Self {
+            began: began.clone(),
+            known: None,
+            ended: None,
+            totals: HashMap::new(),
+            present: HashMap::new(),
+            moments: Moments::new(),
+            before: began.before,
+            after: began.before,
+            peak: began.before.total(),
+            events: 0,
+            lost_events: 0,
+            lost: Bytes::ZERO,
+            overhead: Overhead::default(),
+            highest: None,
+            in_range: began.at <= *range.end(),
+        }
+    }
+
+    /// Whether it lived in the range.
+    pub(super) fn is_in_range(&self) -> bool {
+        self.in_range
+    }
+
+    /// Highest RSS at the end of a window of the range, and the first time of it.
+    pub(super) fn highest(&self) -> Option<(Bytes, Nanos)> {
+        self.highest.map(|(rss, at)| (rss, at.0))
+    }
+
+    pub(super) fn learn(&mut self, known: &Known) {
+        self.known = Some(known.clone());
+    }
+
+    /// Adds a window, whose names were checked.
+    pub(super) fn add(&mut self, window: &Window, range: &RangeInclusive<Nanos>, tables: &Tables) {
+        if window.at > *range.end() {
+            return;
+        }
+        self.after = window.rss;
+        let counts = window.at > *range.start() || *range.start() == Nanos(0);
+        if !counts {
+            // Before the range: RSS at its beginning, and who held what by then.
+            self.before = window.rss;
+            self.peak = window.rss.total();
+            for change in &window.changes {
+                let total = self.totals.entry((change.stack, change.thread)).or_default();
+                total.held += change.net().total();
+            }
+            return;
+        }
+        self.peak = self.peak.max(window.peak);
+        self.events += window.events;
+        self.lost_events += window.lost_events;
+        self.lost += window.lost;
+        self.overhead.probe.0 += window.probe.0;
+        self.overhead.userspace_cpu.0 += window.userspace_cpu.0;
+        self.highest = self.highest.max(Some((window.rss.total(), std::cmp::Reverse(window.at))));
+        let mut stretch =
+            Stretch { at: window.at, rss: window.rss, peak: window.peak, changes: HashMap::new() };
+        for change in &window.changes {
+            self.totals.entry((change.stack, change.thread)).or_default().add(change);
+            if let Ok(Stack::Lines { frames, .. }) = tables.stack(change.stack) {
+                let net = change.net().total();
+                if net != Bytes::ZERO {
+                    *stretch.changes.entry(frames[0]).or_default() += net;
+                }
+            }
+        }
+        self.moments.add(stretch);
+    }
+
+    pub(super) fn end(&mut self, ended: &Ended, range: &RangeInclusive<Nanos>) {
+        if ended.at > *range.end() {
+            return;
+        }
+        self.ended = Some((ended.at, ended.ending));
+        if ended.at < *range.start() {
+            self.in_range = false;
+        }
+        for (stack, thread, bytes) in &ended.present {
+            *self.present.entry((*stack, *thread)).or_default() += *bytes;
+        }
+    }
+
+    /// Its profile; times are counted from `from`.
+    pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
+        let mut summing = Summing::default();
+        let mut owners: Vec<_> = self.totals.iter().collect();
+        owners.sort_by_key(|(owner, _)| **owner);
+        for (owner, total) in owners {
+            let resident = self.present.get(owner).copied().unwrap_or(total.held);
+            summing.add(*owner, total, resident, tables);
+        }
+        let lines = lines_of(&summing.stacks);
+        let position: HashMap<&Arc<Place>, usize> =
+            lines.iter().enumerate().map(|(index, line)| (&line.place, index)).collect();
+        let since = |at: Nanos| Nanos(at.0.saturating_sub(from.0));
+        let moments = self.moments.stretches().iter().map(|stretch| {
+            let line = |place| position.get(&tables.place(place).place).copied();
+            let mut changes: Vec<(usize, Bytes)> = stretch
+                .changes
+                .iter()
+                .filter_map(|(place, net)| Some((line(*place)?, *net)))
+                .collect();
+            changes.sort_unstable();
+            Moment { at: since(stretch.at), rss: stretch.rss, peak: stretch.peak, changes }
+        });
+        let moments = moments.collect();
+        ProcessProfile {
+            pid: self.began.pid,
+            parent: self.began.parent,
+            command: self
+                .known
+                .as_ref()
+                .map_or(&self.began.command, |known| &known.command)
+                .clone(),
+            python: self.known.as_ref().and_then(|known| known.python.clone()),
+            ending: self.ended.map_or(Ending::Running, |(_, ending)| ending),
+            began: since(self.began.at),
+            ended: match self.ended {
+                Some((at, Ending::Exited | Ending::Execed)) => Some(since(at)),
+                _ => None,
+            },
+            before: self.before,
+            after: self.after,
+            peak: self.peak.max(self.before.total()).max(self.after.total()),
+            threads: summing.threads(tables),
+            lines,
+            functions: summing.functions(tables),
+            unattributed: summing.rows(),
+            moments,
+            events: self.events,
+            lost_events: self.lost_events,
+            lost_bytes: self.lost,
+            overhead: self.overhead,
+            notes: self.notes(summing.truncated),
+            stacks: summing.stacks,
+        }
+    }
+
+    fn notes(&self, truncated: u64) -> Vec<String> {
+        let mut notes = self.known.as_ref().map_or_else(Vec::new, |known| known.notes.clone());
+        if truncated > 0 {
+            notes.push(format!(
+                "{truncated} events have stacks of more than {MAX_FRAMES} frames, cut at the root: \
+                 lines further down lack them"
+            ));
+        }
+        notes
+    }
+}
+
+impl Total {
+    fn add(&mut self, change: &Change) {
+        self.grown += change.grown;
+        self.returned += change.returned;
+        self.copied += change.copied;
+        self.released += change.released;
+        self.events += change.events;
+        self.peak_rss = self.peak_rss.max(change.peak_rss);
+        self.held += change.net().total();
+    }
+}
+
+/// A profile being summed up.
+#[derive(Default)]
+struct Summing {
+    stacks: Vec<StackFigures>,
+    threads: Vec<ThreadId>,
+    functions: BTreeSet<usize>,
+    rows: BTreeMap<(Reason, String), (Memory, u64)>,
+    truncated: u64,
+}
+
+impl Summing {
+    fn add(
+        &mut self,
+        (stack, thread): (StackId, ThreadId),
+        total: &Total,
+        resident: Bytes,
+        tables: &Tables,
+    ) {
+        let Ok(stack) = tables.stack(stack) else { return };
+        match stack {
+            Stack::Unattributed { reason, name } => {
+                let row = self.rows.entry((*reason, name.clone())).or_default();
+                row.0 += total.grown - total.returned;
+                row.1 += total.events;
+            }
+            Stack::Lines { frames, truncated } => {
+                if *truncated {
+                    self.truncated += total.events;
+                }
+                self.functions.extend(frames.iter().map(|place| tables.place(*place).function));
+                let frames = frames.iter().map(|place| Arc::clone(&tables.place(*place).place));
+                let thread = self.position(thread);
+                self.stacks.push(StackFigures {
+                    thread,
+                    frames: frames.collect(),
+                    grown: total.grown,
+                    returned: total.returned,
+                    resident,
+                    copied: total.copied,
+                    released: total.released,
+                    events: total.events,
+                    peak_rss: total.peak_rss,
+                });
+            }
+        }
+    }
+
+    fn position(&mut self, thread: ThreadId) -> usize {
+        self.threads.iter().position(|known| *known == thread).unwrap_or_else(|| {
+            self.threads.push(thread);
+            self.threads.len() - 1
+        })
+    }
+
+    fn threads(&self, tables: &Tables) -> Vec<crate::profile::Thread> {
+        self.threads.iter().filter_map(|thread| tables.thread(*thread).ok().cloned()).collect()
+    }
+
+    fn functions(&self, tables: &Tables) -> Vec<FunctionSpan> {
+        let all = tables.functions();
+        let mut functions: Vec<_> = self.functions.iter().map(|at| all[*at].clone()).collect();
+        functions.sort();
+        functions.dedup();
+        functions
+    }
+
+    fn rows(&mut self) -> Vec<Unattributed> {
+        std::mem::take(&mut self.rows)
+            .into_iter()
+            .filter(|(_, (net, events))| *net != Memory::ZERO || *events > 0)
+            .map(|((reason, name), (net, events))| Unattributed { reason, name, net, events })
+            .collect()
+    }
+}

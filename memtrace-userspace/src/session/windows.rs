@@ -1,0 +1,175 @@
+//! Windows of time: what the books have come to leaves them here, as entries of the journal.
+
+use super::Traced;
+use super::journal::{Journal, thread_id};
+use super::presence::present_pages;
+use super::target::Target;
+use super::targets::{Remains, Targets};
+use crate::history::Entry;
+use crate::history::entry::{Began, Ended, Known, SpaceId, StackId, ThreadId};
+use crate::ledger::{Counted, Pages, WindowFigures, memory, window};
+use crate::profile::Reason;
+use crate::units::{Bytes, Nanos};
+
+impl Targets {
+    /// Closes the open window of every target that is traced.
+    pub(super) fn close_windows(&mut self) {
+        self.read_tallies();
+        let all = self.open_events();
+        let at = self.journal.now();
+        let Self { targets, journal, .. } = self;
+        for target in targets.values_mut().filter(|target| target.is_live()) {
+            target.close_window(at, all, journal);
+        }
+    }
+
+    /// Puts windows that were closed at peaks into the journal.
+    pub(super) fn tell_peaks(&mut self) {
+        let at = self.journal.now();
+        let Self { targets, journal, .. } = self;
+        for target in targets.values_mut().filter(|target| target.is_live()) {
+            target.tell_peaks(at, journal);
+        }
+    }
+
+    /// Changes in all open windows.
+    pub(super) fn open_events(&self) -> u64 {
+        self.targets.values().map(|target| target.books.open_events()).sum()
+    }
+}
+
+impl Remains {
+    /// Ends the trace, at `at`, of the targets that run on: what is still present of their growth is
+    /// looked at.
+    pub(super) fn end(mut self, at: Nanos) -> Traced {
+        let all = self.targets.values().map(|target| target.books.open_events()).sum();
+        let mut files = Vec::with_capacity(self.order.len());
+        for space in &self.order {
+            let target = self.targets.get_mut(space);
+            if let Some(target) = target {
+                if target.is_live() {
+                    let present = target.present(&mut self.journal);
+                    target.close_books(at, all, present, &mut self.journal);
+                }
+                files.push(target.files.take());
+            }
+        }
+        let (history, entries) = self.journal.into_history(at);
+        Traced { profile: history.profile(), files, entries }
+    }
+}
+
+impl Target {
+    fn id(&self) -> SpaceId {
+        SpaceId(self.space)
+    }
+
+    /// The target is met.
+    pub(super) fn tell_beginning(&self, journal: &mut Journal) {
+        let at = journal.now();
+        journal.put(Entry::Began(Began {
+            space: self.id(),
+            at,
+            pid: self.pid,
+            parent: self.parent,
+            before: memory(&self.tally.pages),
+            command: self.command.clone(),
+        }));
+    }
+
+    /// Something became known of it.
+    pub(super) fn tell_known(&self, journal: &mut Journal) {
+        journal.put(Entry::Known(Known {
+            space: self.id(),
+            python: self.python.as_ref().map(|known| known.version.clone()),
+            command: self.command.clone(),
+            notes: self.notes.clone(),
+        }));
+    }
+
+    fn tell_peaks(&mut self, at: Nanos, journal: &mut Journal) {
+        for figures in self.books.take_peaks() {
+            self.tell(at, &figures, Counted::default(), journal);
+        }
+    }
+
+    fn close_window(&mut self, at: Nanos, all: u64, journal: &mut Journal) {
+        self.tell_peaks(at, journal);
+        let counted = self.count(all, journal);
+        let figures = self.books.close_window();
+        self.tell(at, &figures, counted, journal);
+    }
+
+    /// What the kernel side has counted since it was last asked; what it lost is booked.
+    fn count(&mut self, all: u64, journal: &mut Journal) -> Counted {
+        let (now, told) = (self.tally, std::mem::replace(&mut self.told, self.tally));
+        let lost: Pages = std::array::from_fn(|of| now.lost_pages[of] - told.lost_pages[of]);
+        let lost_events = now.lost_events - told.lost_events;
+        let userspace_cpu = journal.share_of_cpu(self.books.open_events(), all);
+        self.books.book_plain(Reason::Lost, lost, lost_events);
+        Counted {
+            events: now.events - told.events,
+            lost_events,
+            lost: memory(&lost).total(),
+            probe: Nanos(now.probe_ns.saturating_sub(told.probe_ns)),
+            userspace_cpu,
+        }
+    }
+
+    fn tell(
+        &mut self,
+        at: Nanos,
+        figures: &WindowFigures,
+        counted: Counted,
+        journal: &mut Journal,
+    ) {
+        let (space, pid) = (self.id(), self.pid);
+        let kind = self.python.as_ref().map(|known| known.line_table);
+        let stacks = (&mut self.stacks, kind);
+        let mut thread = |book: &mut _, tid| thread_id(book, space, pid, tid);
+        let entry = window(space, at, figures, counted, stacks, &mut journal.book, &mut thread);
+        journal.put(Entry::Window(entry));
+    }
+
+    /// Closes the books for good, so that the law holds: calls under way are settled, and what the
+    /// kernel's counters say beyond all events is the remainder.
+    pub(super) fn close_books(
+        &mut self,
+        at: Nanos,
+        all: u64,
+        present: Vec<(StackId, ThreadId, Bytes)>,
+        journal: &mut Journal,
+    ) {
+        self.books.settle_all();
+        self.tell_peaks(at, journal);
+        let counted = self.count(all, journal);
+        let gap = self.books.gap(self.tally.pages);
+        self.books.book_plain(Reason::Remainder, gap, 0);
+        let figures = self.books.close_window();
+        self.tell(at, &figures, counted, journal);
+        self.tell_known(journal);
+        let ending = self.ending;
+        journal.put(Entry::Ended(Ended { space: self.id(), at, ending, present }));
+        journal.book.forget(self.id());
+    }
+
+    /// What of each stack's growth is present in memory now; nothing when it can't be asked.
+    fn present(&mut self, journal: &mut Journal) -> Vec<(StackId, ThreadId, Bytes)> {
+        self.books.settle_all();
+        let Ok(mut present) = present_pages(self.pid, self.books.pages()) else {
+            return Vec::new();
+        };
+        let (space, pid) = (self.id(), self.pid);
+        let kind = self.python.as_ref().map(|known| known.line_table);
+        let mut owners: Vec<_> =
+            present.drain().map(|(account, pages)| (self.books.owner(account), pages)).collect();
+        owners.extend(self.books.unplaced());
+        owners.sort_unstable();
+        let book = &mut journal.book;
+        let named = owners.into_iter().map(|((key, tid), pages)| {
+            let stack = self.stacks.name(key, kind, book);
+            (stack, thread_id(book, space, pid, tid), Bytes::from_pages(pages))
+        });
+        named.collect()
+    }
+}
