@@ -5,11 +5,11 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use harness::attach::Tracer;
 use harness::interpreters::{Interpreter, supported};
 use harness::report::{Process, Report};
+use harness::wait::until;
 use harness::{Context, Result, check, ensure, memtrace};
 
 /// Line 1 grows 32 MiB, line 2 a million objects of 16 bytes and a list of 8 bytes for each.
@@ -107,15 +107,22 @@ fn source_text_is_read_inside_the_chroot() -> Result<()> {
 #[test]
 fn a_process_in_a_chroot_is_attached_to_from_outside() -> Result<()> {
     each(|python| {
-        let program = format!("import time; time.sleep(1.5)\n{PROGRAM}time.sleep(60)\n");
-        let rooted = Rooted::new(python, "attach", &program.replacen('\n', "; ", 1))?;
+        // It grows once it may, and says that it has by taking the permission away.
+        let waits = "import os, time; \
+             [time.sleep(0.01) for _ in iter(lambda: os.path.exists(__file__ + '.go'), True)]; ";
+        let program = format!("{waits}{PROGRAM}os.remove(__file__ + '.go')\ntime.sleep(60)\n");
+        let rooted = Rooted::new(python, "attach", &program)?;
+        let go = rooted.root.join(format!("{}.go", &rooted.file[1..]));
         let words = rooted.words();
         let mut child = Command::new(&words[0]).args(&words[1..]).spawn()?;
-        std::thread::sleep(Duration::from_millis(500));
-        let traced = Tracer::attach(&[child.id()], &[]).and_then(|tracer| {
-            std::thread::sleep(Duration::from_secs(3));
+        let traced = (|| {
+            let attach = || Ok(Tracer::attach(&[child.id()], &[]).ok());
+            let tracer = until("the chroot command to become Python", attach)?;
+            fs::write(&go, "")?;
+            until("it to have grown", || Ok((!go.exists()).then_some(())))?;
             tracer.stop()?.report()
-        });
+        })();
+        let _ = fs::remove_file(&go);
         child.kill()?;
         child.wait()?;
         lines_have_grown(&traced?, &rooted)

@@ -2,7 +2,8 @@
 //!
 //! The keys are a promise to other programs: they are added, never renamed, and bytes and
 //! nanoseconds are integers. Text stands as the target has it, with what a terminal would act on
-//! written as JSON's own escapes. Everything the profile holds is here but the functions' extents.
+//! written as JSON's own escapes. Here is everything the profile
+//! holds but the functions' extents and the stacks, which other forms have.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use self::escape::TerminalSafe;
-use crate::profile::{Ending, LineFigures, Memory, ProcessProfile, Profile, Unattributed};
+use crate::profile::{Ending, LineFigures, Memory, Moment, ProcessProfile, Profile, Unattributed};
 use crate::units::{Bytes, Nanos};
 
 mod escape;
@@ -43,6 +44,8 @@ struct Process<'a> {
     command: &'a [String],
     python: Option<&'a str>,
     ending: &'static str,
+    began_ns: Nanos,
+    ended_ns: Option<Nanos>,
     rss_before_bytes: Bytes,
     rss_after_bytes: Bytes,
     rss_peak_bytes: Bytes,
@@ -59,6 +62,16 @@ struct Process<'a> {
     overhead: Cost,
     notes: &'a [String],
     lines: Vec<Line<'a>>,
+    timeline: Vec<Point>,
+}
+
+/// RSS at the end of a window of time.
+#[derive(Serialize)]
+struct Point {
+    at_ns: Nanos,
+    rss_bytes: Bytes,
+    rss: Split,
+    peak_bytes: Bytes,
 }
 
 /// Bytes by kind of memory.
@@ -132,6 +145,8 @@ impl<'a> Process<'a> {
                 Ending::Exited => "exited",
                 Ending::Execed => "execed",
             },
+            began_ns: process.began,
+            ended_ns: process.ended,
             rss_before_bytes: process.before.total(),
             rss_after_bytes: process.after.total(),
             rss_peak_bytes: process.peak,
@@ -151,6 +166,7 @@ impl<'a> Process<'a> {
             },
             notes: &process.notes,
             lines: process.lines.iter().map(Line::of).collect(),
+            timeline: process.moments.iter().map(Point::of).collect(),
         }
     }
 }
@@ -159,6 +175,17 @@ impl Split {
     fn of(memory: Memory) -> Self {
         let Memory { anon, file, shmem } = memory;
         Self { anon, file, shmem }
+    }
+}
+
+impl Point {
+    fn of(moment: &Moment) -> Self {
+        Self {
+            at_ns: moment.at,
+            rss_bytes: moment.rss.total(),
+            rss: Split::of(moment.rss),
+            peak_bytes: moment.peak,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use memtrace::profile::{Ending, Memory, Profile};
 use memtrace::report::json;
-use memtrace::units::Bytes;
+use memtrace::units::{Bytes, Nanos};
 use serde_json::Value;
 
 use super::build::*;
@@ -20,6 +20,7 @@ fn two_processes() -> Profile {
     child.parent = Some(4242);
     child.python = None;
     child.ending = Ending::Exited;
+    (child.began, child.ended) = (Nanos(12_000_000_000), Some(Nanos(48_000_000_000)));
     child.after.anon = Bytes(4096);
     (child.lost_events, child.lost_bytes) = (3, Bytes(-4096));
     child.notes = vec!["three records were lost".to_owned()];

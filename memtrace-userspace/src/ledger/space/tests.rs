@@ -179,3 +179,75 @@ fn a_file_fault_owns_as_many_pages_as_the_kernel_mapped() {
     };
     assert_eq!((owned(100), owned(200)), (11, 5), "no page has two owners");
 }
+
+/// Net change of a window: accounts and rows.
+fn net(window: &WindowFigures) -> i64 {
+    let accounts = window.accounts.iter().map(|a| rss(&a.grown) - rss(&a.returned)).sum::<i64>();
+    accounts + window.rows.iter().map(|row| rss(&row.pages)).sum::<i64>()
+}
+
+#[test]
+fn each_window_obeys_the_law_though_a_call_is_under_way_at_its_end() {
+    let mut case = Case::new(50);
+    case.grow(100, 0x20_0000, 200);
+    // The kernel reports the first half of a large call, the window closes, then comes the rest.
+    case.give_back(call::MUNMAP, 100, 0x20_0000, 200 * PAGE, 120);
+    let first = case.books.close_window();
+    assert_eq!((net(&first), rss(&first.counters)), (80, 130));
+    let under_way = |window: &WindowFigures| {
+        let row = window.rows.iter().find(|row| row.key == RowKey::Plain(Reason::UnderWay));
+        row.map(|row| rss(&row.pages))
+    };
+    assert_eq!(under_way(&first), Some(80));
+    case.give_back(call::MUNMAP, 100, 0x20_0000, 200 * PAGE, 80);
+    case.books.settle_all();
+    case.holds();
+    let second = case.books.close_window();
+    assert_eq!((net(&second), rss(&second.counters)), (-80, 50));
+    assert_eq!(under_way(&second), Some(-80));
+    let returned: i64 = [&first, &second]
+        .iter()
+        .flat_map(|window| &window.accounts)
+        .map(|account| account.returned[ANON])
+        .sum();
+    assert_eq!(returned, 200);
+}
+
+#[test]
+fn a_window_closes_at_a_high_peak_so_that_who_held_it_is_known() {
+    let mut case = Case::new(0);
+    case.grow(100, 0x10_0000, 300);
+    case.grow(200, 0x40_0000, 500);
+    case.give_back(call::MUNMAP, 200, 0x40_0000, 500 * PAGE, 500);
+    let peaks = case.books.take_peaks();
+    let held: Vec<_> = peaks[0].accounts.iter().map(|a| (a.key, a.grown[ANON])).collect();
+    assert_eq!((peaks.len(), held), (1, vec![(100, 300), (200, 500)]));
+    assert_eq!((peaks[0].peak_rss, rss(&peaks[0].counters)), (800, 800));
+    // As high again is no new peak.
+    case.grow(200, 0x40_0000, 500);
+    case.give_back(call::MUNMAP, 200, 0x40_0000, 500 * PAGE, 500);
+    assert!(case.books.take_peaks().is_empty());
+}
+
+#[test]
+fn an_account_that_owns_nothing_goes_and_its_place_does_not_mix_up_owners() {
+    let mut case = Case::new(0);
+    case.grow(100, 0x1_0000, 1);
+    case.grow(200, 0x2_0000, 1);
+    case.give_back(call::MUNMAP, 100, 0x1_0000, PAGE, 1);
+    case.books.close_window();
+    case.grow(300, 0x3_0000, 1);
+    case.give_back(call::MUNMAP, 100, 0x2_0000, 2 * 16 * PAGE, 2);
+    case.books.settle_all();
+    case.holds();
+    let window = case.books.close_window();
+    let returned = |key| window.accounts.iter().find(|a| a.key == key).unwrap().returned[ANON];
+    assert_eq!((returned(200), returned(300)), (1, 1));
+    for key in 0..1000 {
+        case.grow(key, 0x10_0000, 1);
+        case.give_back(call::MUNMAP, key, 0x10_0000, PAGE, 1);
+        case.books.settle_all();
+        case.books.close_window();
+    }
+    assert!(case.books.accounts.list().len() < 10, "{}", case.books.accounts.list().len());
+}
