@@ -6,6 +6,7 @@
 
 mod binding;
 mod child;
+mod haste;
 mod journal;
 mod presence;
 mod recognise;

@@ -16,7 +16,7 @@ use crate::python::{Discovery, discover};
 /// since a program may load an interpreter at any time.
 fn pause(looks: u32) -> Duration {
     match looks {
-        0..100 => Duration::from_millis(1),
+        0..Recognition::QUICK_LOOKS => Duration::from_millis(1),
         100..200 => Duration::from_millis(10),
         _ => Duration::from_millis(500),
     }

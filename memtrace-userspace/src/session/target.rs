@@ -29,6 +29,16 @@ pub struct Recognition {
     pub looks: u32,
 }
 
+impl Recognition {
+    /// Looks at a new program, each a millisecond after the other: a loader takes about ten.
+    pub(super) const QUICK_LOOKS: u32 = 100;
+
+    /// Whether the program has begun just now.
+    pub(super) fn is_new(&self) -> bool {
+        self.looks < Self::QUICK_LOOKS
+    }
+}
+
 /// A traced address space: a process, or one of its lives between two `exec`s.
 pub struct Target {
     /// As the host sees it.

@@ -9,6 +9,7 @@ use memtrace_common::settings::{CHECKED, CLOSED, Space, Tally};
 use tracing::debug;
 
 use super::binding::Bindings;
+use super::haste::Haste;
 use super::journal::Journal;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
@@ -45,6 +46,7 @@ pub(super) struct Targets {
     /// A command of ours that has not called `exec` yet.
     expected: Option<u32>,
     checked: Instant,
+    haste: Haste,
 }
 
 impl Targets {
@@ -60,6 +62,7 @@ impl Targets {
             uprobes: plan.uprobes,
             expected: None,
             checked: Instant::now(),
+            haste: Haste::default(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Targets {
     /// A child of ours is about to call `exec`.
     pub(super) fn expect(&mut self, pid: u32) -> Result<(), KernelError> {
         self.expected = Some(pid);
+        self.haste.set(true);
         self.probes.expect_exec(pid, self.follow)
     }
 
@@ -244,6 +248,8 @@ impl Targets {
 
     /// What is due: looks for interpreters, threads to bind, ends without a record.
     pub(super) fn tend(&mut self, now: Instant) -> Result<(), SessionError> {
+        let new = |target: &Target| target.recognition.is_some_and(|known| known.is_new());
+        self.haste.set(self.expected.is_some() || self.targets.values().any(new));
         let due: Vec<u32> = self
             .targets
             .values()
