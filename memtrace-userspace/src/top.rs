@@ -6,5 +6,6 @@
 
 pub mod log;
 pub mod model;
+pub mod show;
 pub mod terminal;
 pub mod view;
