@@ -60,6 +60,12 @@ fn the_screen_of_several_processes_on_a_wide_terminal() {
 fn the_screen_names_what_a_small_terminal_has_no_room_for() {
     check("small.txt", &text(&mut watched(30), 40, 10));
     check("middle.txt", &text(&mut machine(30), 60, 15));
+    let mut screen = watched(30);
+    press(&mut screen, "?");
+    let help = text(&mut screen, 40, 10);
+    for name in ["losses", "cost", "command", "trend", "function", "events"] {
+        assert!(help.contains(name), "{help}");
+    }
     let tiny = text(&mut watched(30), 39, 9);
     assert!(tiny.contains("needs 40×10") && tiny.contains("39×9"), "{tiny}");
 }

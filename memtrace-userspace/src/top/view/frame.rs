@@ -161,8 +161,7 @@ pub(super) fn foot(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
 fn keys(pairs: &[(&str, &str)], columns: usize, palette: Palette) -> Line<'static> {
     let mut cells = Cells::new();
     for (key, what) in pairs {
-        let wide = width(key) + width(what) + 3;
-        if cells.used() + wide > columns {
+        if cells.used() + width(key) + width(what) + 3 > columns {
             break;
         }
         cells.blanks(if cells.used() == 0 { 1 } else { 2 });
@@ -170,24 +169,26 @@ fn keys(pairs: &[(&str, &str)], columns: usize, palette: Palette) -> Line<'stati
         cells.blanks(1);
         cells.push((*what).to_owned(), palette.dim());
     }
-    cells.line(columns, palette.plain())
+    cells.line(0, palette.plain())
 }
 
-/// The most needed keys, and what there is no room for.
+/// Columns of the tables that so narrow a screen has no room for.
+pub(super) fn missing(columns: usize) -> Vec<&'static str> {
+    let all = processes::IF_WIDE.into_iter().chain(lines::IF_WIDE);
+    all.filter(|(from, _)| columns < *from).map(|(_, name)| name).collect()
+}
+
+/// The most needed keys, and what there is no room for: by name, or where the names are.
 fn no_room(columns: usize, palette: Palette) -> Line<'static> {
-    let missing: Vec<_> = processes::no_room(columns).chain(lines::no_room(columns)).collect();
+    let missing = missing(columns);
     let mut line = keys(&[("?", "help"), ("q", "quit")], columns, palette);
-    let used = 15;
-    let text = if missing.is_empty() {
-        String::new()
-    } else {
-        format!("  no room: {}", missing.join(" "))
-    };
-    line.spans.truncate(8);
-    line.spans.push(Span::styled(
-        cut_end(&text, columns.saturating_sub(used)).into_owned(),
-        palette.dim(),
-    ));
+    let left = columns.saturating_sub(line.width());
+    let names = format!("  no room: {}", missing.join(" "));
+    let number = format!("  no room: {} columns (?)", missing.len());
+    let text = if width(&names) <= left { names } else { number };
+    if !missing.is_empty() {
+        line.spans.push(Span::styled(text, palette.dim()));
+    }
     line
 }
 

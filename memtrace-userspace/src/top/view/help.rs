@@ -3,6 +3,7 @@
 use ratatui::text::Line;
 
 use super::cells::Cells;
+use super::frame::missing;
 use super::palette::Palette;
 use super::trend::LEGEND;
 
@@ -55,7 +56,18 @@ pub(super) fn page(columns: usize, palette: Palette) -> Vec<Line<'static>> {
         cells.text(meaning, columns.saturating_sub(13), palette.plain());
         cells.line(0, palette.plain())
     };
-    let mut lines: Vec<_> = KEYS.iter().map(pair).collect();
+    let mut lines = Vec::new();
+    let missing = missing(columns);
+    if !missing.is_empty() {
+        // In halves, so that the names fit wherever a screen is drawn at all.
+        let (some, others) = missing.split_at(missing.len().div_ceil(2));
+        lines.push(pair(&("No room", some.join(", ").as_str())));
+        if !others.is_empty() {
+            lines.push(pair(&("for", others.join(", ").as_str())));
+        }
+        lines.push(Line::default());
+    }
+    lines.extend(KEYS.iter().map(pair));
     lines.push(Line::default());
     lines.extend(WORDS.iter().map(pair));
     lines.push(Line::default());

@@ -17,13 +17,9 @@ const WITH_TREND: usize = 60;
 const WITH_FUNCTION: usize = 60;
 const WITH_EVENTS: usize = 70;
 
-/// Columns that this many can't hold.
-pub(super) fn no_room(columns: usize) -> impl Iterator<Item = &'static str> {
-    [(WITH_TREND, "trend"), (WITH_FUNCTION, "function"), (WITH_EVENTS, "events")]
-        .into_iter()
-        .filter(move |(from, _)| columns < *from)
-        .map(|(_, name)| name)
-}
+/// What a smaller screen lacks, and from which width on it is there.
+pub(super) const IF_WIDE: [(usize, &str); 3] =
+    [(WITH_TREND, "trend"), (WITH_FUNCTION, "function"), (WITH_EVENTS, "events")];
 
 /// Where the columns stand.
 struct Columns {

@@ -21,13 +21,9 @@ const WITH_COMMAND: usize = 70;
 const WITH_PYTHON: usize = 100;
 const WITH_TREND: usize = 110;
 
-/// Columns that this many can't hold.
-pub(super) fn no_room(columns: usize) -> impl Iterator<Item = &'static str> {
-    [(WITH_EVENTS, "losses"), (WITH_COST, "cost"), (WITH_COMMAND, "command")]
-        .into_iter()
-        .filter(move |(from, _)| columns < *from)
-        .map(|(_, name)| name)
-}
+/// What a smaller screen lacks, and from which width on it is there.
+pub(super) const IF_WIDE: [(usize, &str); 3] =
+    [(WITH_EVENTS, "losses"), (WITH_COST, "cost"), (WITH_COMMAND, "command")];
 
 struct Columns {
     all: usize,
