@@ -16,4 +16,5 @@ pub mod python;
 pub mod report;
 pub mod session;
 pub mod source;
+pub mod top;
 pub mod units;

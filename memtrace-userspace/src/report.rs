@@ -4,8 +4,8 @@
 //! [`SourceTexts`] that somebody else has read, and its options; it writes to the writer it is
 //! given. It opens nothing, takes no clock and knows neither aya nor clap nor tokio.
 
-mod figures;
-mod fit;
+pub(crate) mod figures;
+pub(crate) mod fit;
 mod grid;
 pub mod json;
 pub mod printable;
@@ -14,4 +14,5 @@ pub mod table;
 
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};
+pub(crate) use table::law_terms;
 pub use table::{Column, TableOptions};

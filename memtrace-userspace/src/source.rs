@@ -124,7 +124,8 @@ impl TargetFiles {
     }
 
     /// The text of `file` as a table wants it: in lines, or why not.
-    fn text(&self, file: &str) -> SourceText {
+    #[must_use]
+    pub fn text(&self, file: &str) -> SourceText {
         match self.contents(file) {
             Err(error) => SourceText::Unreadable(error.to_string()),
             Ok(Contents { bytes, modified }) => {

@@ -17,6 +17,7 @@ pub mod report;
 pub mod resources;
 pub mod snapshot;
 pub mod target;
+pub mod terminal;
 pub mod traced;
 pub mod truth;
 pub mod wait;

@@ -6,7 +6,7 @@
 use crate::units::{Bytes, Nanos};
 
 /// `bytes` in thousandths of a MiB, halves to the even neighbour as `{:.3}` does.
-pub(super) fn thousandths(bytes: Bytes) -> i128 {
+pub(crate) fn thousandths(bytes: Bytes) -> i128 {
     let scaled = i128::from(bytes.0) * 1000;
     let below = scaled >> 20;
     let rest = scaled - (below << 20);
@@ -15,24 +15,24 @@ pub(super) fn thousandths(bytes: Bytes) -> i128 {
 }
 
 /// Thousandths of a MiB as `12.345`.
-pub(super) fn mib_of(thousandths: i128) -> String {
+pub(crate) fn mib_of(thousandths: i128) -> String {
     let sign = if thousandths < 0 { "-" } else { "" };
     let size = thousandths.unsigned_abs();
     format!("{sign}{}.{:03}", size / 1000, size % 1000)
 }
 
 /// `12.345`: for columns whose heading names the unit.
-pub(super) fn mib(bytes: Bytes) -> String {
+pub(crate) fn mib(bytes: Bytes) -> String {
     mib_of(thousandths(bytes))
 }
 
 /// `12.345 MiB`
-pub(super) fn mib_unit(bytes: Bytes) -> String {
+pub(crate) fn mib_unit(bytes: Bytes) -> String {
     format!("{} MiB", mib(bytes))
 }
 
 /// `12.345 s`, below a second `12.345 ms`.
-pub(super) fn duration(time: Nanos) -> String {
+pub(crate) fn duration(time: Nanos) -> String {
     if time.0 >= 1_000_000_000 {
         format!("{:.3} s", time.seconds())
     } else {
@@ -41,7 +41,7 @@ pub(super) fn duration(time: Nanos) -> String {
 }
 
 /// `1 line`, `2 lines`
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

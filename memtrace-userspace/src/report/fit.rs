@@ -10,13 +10,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const ELLIPSIS: &str = "…";
 
 /// Cells that `text` takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// `text` in at most `columns` cells, its middle replaced by `…`: of a path, both the beginning and
 /// the end say something. The end keeps the odd cell and two thirds of the room.
-pub(super) fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
+pub(crate) fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
@@ -27,7 +27,7 @@ pub(super) fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
 }
 
 /// `text` in at most `columns` cells, its end replaced by `…`.
-pub(super) fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
+pub(crate) fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
     // A byte is at least a cell's worth of text only for ASCII, but never more than one cell a byte.
     if text.len() <= columns || width(text) <= columns {
         return Cow::Borrowed(text);
@@ -39,7 +39,7 @@ pub(super) fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
 }
 
 /// `text` with tabs replaced by spaces up to the next multiple of eight, as Python counts indents.
-pub(super) fn expand_tabs(text: &str) -> Cow<'_, str> {
+pub(crate) fn expand_tabs(text: &str) -> Cow<'_, str> {
     if !text.contains('\t') {
         return Cow::Borrowed(text);
     }

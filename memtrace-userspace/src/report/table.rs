@@ -25,6 +25,8 @@ mod top;
 
 pub use choice::shown_files;
 pub use column::{Column, UnknownColumn};
+pub(crate) use law::rounded as law_terms;
+pub(crate) use summary::{command_line, ending};
 
 /// What to show, and how wide.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -58,7 +58,7 @@ pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) 
 ///
 /// The first (what the lines above show too) is rounded on its own; the largest of the others takes
 /// what rounding leaves, at most two thousandths: nothing at its size.
-fn rounded(terms: &[Bytes]) -> Vec<i128> {
+pub(crate) fn rounded(terms: &[Bytes]) -> Vec<i128> {
     let mut sizes: Vec<_> = terms.iter().map(|bytes| thousandths(*bytes)).collect();
     let total = thousandths(terms.iter().copied().sum());
     let left: i128 = total - sizes.iter().sum::<i128>();

@@ -1,0 +1,94 @@
+//! A line's figures side by side: each measure, of the line alone and with what it called.
+//!
+//! Lines carry five of the six; what was grown by a line and what it called is summed up here.
+
+use std::collections::HashMap;
+use std::ops::{Add, Sub};
+use std::sync::Arc;
+
+use super::choice::{Measure, Scope};
+use crate::profile::{LineFigures, Memory, Place, ProcessProfile, StackFigures};
+use crate::units::Bytes;
+
+/// One figure for each scope and measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals([Bytes; 6]);
+
+impl Totals {
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, scope: Scope, measure: Measure) -> Bytes {
+        self.0[scope as usize * Measure::ALL.len() + measure as usize]
+    }
+
+    fn of(line: &LineFigures, cumulative_grown: Bytes) -> Self {
+        Self([
+            line.self_net.total(),
+            line.self_grown,
+            line.self_resident,
+            line.cumulative_net,
+            cumulative_grown,
+            line.cumulative_resident,
+        ])
+    }
+
+    /// What no line answers for has a net change and nothing else.
+    pub(super) fn of_net(net: Memory) -> Self {
+        let net = net.total();
+        Self([net, Bytes::ZERO, Bytes::ZERO, net, Bytes::ZERO, Bytes::ZERO])
+    }
+
+    /// Whether there is nothing in this scope.
+    pub(super) fn is_zero_in(&self, scope: Scope) -> bool {
+        Measure::ALL.iter().all(|measure| self.get(scope, *measure) == Bytes::ZERO)
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Add for Totals {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] + other.0[at]))
+    }
+}
+
+impl Sub for Totals {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] - other.0[at]))
+    }
+}
+
+/// A stack's figure.
+pub(super) fn of_stack(stack: &StackFigures, measure: Measure) -> Bytes {
+    match measure {
+        Measure::Net => stack.net().total(),
+        Measure::Grown => stack.grown.total(),
+        Measure::Resident => stack.resident,
+    }
+}
+
+/// The totals of a process's lines, in their order.
+pub(super) fn of_lines(process: &ProcessProfile) -> Vec<Totals> {
+    let lines = process.lines.iter().enumerate();
+    let index: HashMap<&Place, usize> = lines.map(|(at, line)| (&*line.place, at)).collect();
+    // Looking a place up means hashing its names, and stacks share their places: once for each.
+    let mut known: HashMap<*const Place, Option<usize>> = HashMap::new();
+    let mut grown = vec![Bytes::ZERO; process.lines.len()];
+    let mut on_stack = Vec::new();
+    for stack in &process.stacks {
+        on_stack.clear();
+        on_stack.extend(stack.frames.iter().filter_map(|place| {
+            *known.entry(Arc::as_ptr(place)).or_insert_with(|| index.get(&**place).copied())
+        }));
+        on_stack.sort_unstable();
+        on_stack.dedup();
+        for at in &on_stack {
+            grown[*at] += stack.grown.total();
+        }
+    }
+    process.lines.iter().zip(grown).map(|(line, grown)| Totals::of(line, grown)).collect()
+}
