@@ -1,5 +1,6 @@
 //! Entries made at random, sound ones, and a small course of a trace made by hand.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use memtrace::history::entry::{
@@ -225,7 +226,10 @@ impl Course {
     fn window(&mut self) -> Entry {
         let running = self.random.below(self.running.len() as u64) as usize;
         let in_pages = !self.random.one_in(10);
-        let changes: Vec<_> = (0..self.random.below(30)).map(|_| self.change(in_pages)).collect();
+        let mut changes: Vec<_> =
+            (0..self.random.below(30)).map(|_| self.change(in_pages)).collect();
+        let mut pairs = HashSet::new();
+        changes.retain(|change| pairs.insert((change.stack, change.thread)));
         let (space, at, rss) = self.running[running];
         let at = at + self.random.below(2_000_000_000);
         let rss = if self.random.one_in(10) {

@@ -11,6 +11,7 @@ mod corpus;
 mod damage;
 mod hostile;
 mod medium;
+mod recent;
 mod replay;
 mod round_trip;
 
