@@ -10,9 +10,9 @@ use memtrace::recording::Recent;
 use super::build::Course;
 use super::{read, recorded};
 
-fn windows(entries: &[Entry]) -> Vec<&Window> {
-    let window = |entry| match entry {
-        &Entry::Window(ref window) => Some(window),
+fn windows<'a>(entries: &'a [Entry]) -> Vec<&'a Window> {
+    let window = |entry: &'a Entry| match entry {
+        Entry::Window(window) => Some(window),
         _ => None,
     };
     entries.iter().filter_map(window).collect()
