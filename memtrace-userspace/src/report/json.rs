@@ -14,7 +14,7 @@ use self::escape::TerminalSafe;
 use crate::profile::{Ending, LineFigures, Memory, Moment, ProcessProfile, Profile, Unattributed};
 use crate::units::{Bytes, Nanos};
 
-mod escape;
+pub(super) mod escape;
 
 /// The name of this form.
 pub const SCHEMA: &str = "memtrace.report/1";
