@@ -4,14 +4,23 @@
 //! [`SourceTexts`] that somebody else has read, and its options; it writes to the writer it is
 //! given. It opens nothing, takes no clock and knows neither aya nor clap nor tokio.
 
+mod balance;
+pub mod csv;
 mod figures;
 mod fit;
+pub mod flamegraph;
+pub mod folded;
 mod grid;
 pub mod json;
+mod measure;
+pub mod pprof;
 pub mod printable;
 pub mod sources;
+mod stacks;
 pub mod table;
 
+pub use measure::{Measure, UnknownMeasure};
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};
+pub use stacks::StackOptions;
 pub use table::{Column, TableOptions};

@@ -127,11 +127,7 @@ impl<'a> Process<'a> {
             parent_pid: process.parent,
             command: &process.command,
             python: process.python.as_deref(),
-            ending: match process.ending {
-                Ending::Running => "running",
-                Ending::Exited => "exited",
-                Ending::Execed => "execed",
-            },
+            ending: ending(process.ending),
             rss_before_bytes: process.before.total(),
             rss_after_bytes: process.after.total(),
             rss_peak_bytes: process.peak,
@@ -194,6 +190,15 @@ impl<'a> Line<'a> {
             events: line.events,
             self_events: line.self_events,
         }
+    }
+}
+
+/// How a process's ledger ended, in one word.
+pub(super) fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Running => "running",
+        Ending::Exited => "exited",
+        Ending::Execed => "execed",
     }
 }
 
