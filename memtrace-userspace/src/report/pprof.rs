@@ -18,7 +18,6 @@ use self::schema::{Label, Sample};
 use super::balance;
 use super::measure::Measure;
 use super::stacks::{self, Stack, What, names};
-use super::table::summary::command_line;
 use crate::profile::{ProcessProfile, Profile};
 
 mod builder;
@@ -45,9 +44,11 @@ fn message(profile: &Profile, shown: Measure) -> schema::Profile {
     builder.default_sample_type(sample_type(shown));
     let exact = if profile.exact { "exact at every change" } else { "batched by the kernel" };
     builder.comment(&format!(
-        "memtrace: growth of RSS by Python line. Linux {}, RSS counters {exact}. What is below \
-         `{}` was given back: less it, a sum is the profile's.",
-        profile.kernel,
+        "Growth of RSS by Python line (memtrace; Linux {}, RSS counters {exact}).",
+        profile.kernel
+    ));
+    builder.comment(&format!(
+        "What is below `{}` was given back: take it off what a sum comes to.",
         stacks::SHRANK
     ));
     for process in &profile.processes {
@@ -75,7 +76,7 @@ fn unit(measure: Measure) -> &'static str {
 }
 
 fn add(builder: &mut Builder, process: &ProcessProfile, measures: &[Measure]) {
-    let (pid, command) = (process.pid.to_string(), command_line(&process.command));
+    let (pid, command) = (process.pid.to_string(), names::command(process));
     builder.comment(&format!("process {pid} ({command}): {}", balance::in_bytes(process)));
     for note in &process.notes {
         builder.comment(&format!("process {pid}: {note}"));

@@ -34,8 +34,12 @@ const COMMAND_COLUMNS: usize = 80;
 
 /// `process 4242: python app.py`
 pub(in crate::report) fn process(process: &ProcessProfile) -> String {
-    let command = command_line(&process.command);
-    format!("process {}: {}", process.pid, escaped(&cut_middle(&command, COMMAND_COLUMNS)))
+    format!("process {}: {}", process.pid, escaped(&command(process)))
+}
+
+/// A process's command line, harmless on a terminal, its middle cut out if it is long.
+pub(in crate::report) fn command(process: &ProcessProfile) -> String {
+    cut_middle(&command_line(&process.command), COMMAND_COLUMNS).into_owned()
 }
 
 /// `thread 4250: worker-1`
