@@ -62,7 +62,8 @@ fn package(file: &str) -> &str {
         }
     }
     let parts = || file.split('/');
-    let versioned = |part: &str| part.strip_prefix("python3.").is_some_and(|rest| !rest.is_empty());
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let versioned = |part: &str| part.strip_prefix("python3.").is_some_and(digits);
     let is_library = parts().zip(parts().skip(1)).any(|(a, b)| a == "lib" && versioned(b));
     if is_library || file.starts_with("<frozen ") {
         return "the standard library";
