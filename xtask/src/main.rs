@@ -15,6 +15,7 @@ mod source_hash;
 mod test;
 mod tidy;
 mod toolchain;
+mod viewers;
 
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@ use crate::profile::{LineFigures, Memory, ProcessProfile, Profile, Unattributed}
 use crate::units::{Bytes, Nanos};
 
 /// The first row.
-const HEADER: [&str; 37] = [
+const HEADER: [&str; 39] = [
     "kind",
     "process",
     "pid",
@@ -53,6 +53,8 @@ const HEADER: [&str; 37] = [
     "command",
     "python",
     "ending",
+    "began_ns",
+    "ended_ns",
     "notes",
     "started_at",
     "duration_ns",
@@ -120,6 +122,8 @@ struct Row<'a> {
     command: Option<Cow<'a, str>>,
     python: Option<Cow<'a, str>>,
     ending: Option<&'static str>,
+    began_ns: Option<Nanos>,
+    ended_ns: Option<Nanos>,
     notes: Option<Cow<'a, str>>,
     started_at: Option<String>,
     duration_ns: Option<Nanos>,
@@ -182,6 +186,8 @@ impl<'a> Row<'a> {
             command: Some(harmless(command_line(&process.command).into())),
             python: process.python.as_deref().map(cell),
             ending: Some(ending(process.ending)),
+            began_ns: Some(process.began),
+            ended_ns: process.ended,
             notes: Some(harmless(printable(&process.notes.join("; ")).into_owned().into())),
             started_at: Some(json::rfc3339(profile.started_at)),
             duration_ns: Some(profile.duration),
