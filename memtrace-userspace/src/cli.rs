@@ -156,7 +156,7 @@ pub enum Format {
     Csv,
     /// Folded stacks, one a line, for flame graph programs
     Folded,
-    /// profile.proto, gzip'd, for pprof, Pyroscope and speedscope
+    /// profile.proto, gzip'd, for pprof, speedscope and others
     Pprof,
     /// An SVG that zooms and searches, for browsers
     Flamegraph,

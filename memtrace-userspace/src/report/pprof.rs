@@ -1,4 +1,4 @@
-//! `profile.proto`, gzip'd: what `go tool pprof`, Grafana's Pyroscope and speedscope open.
+//! `profile.proto`, gzip'd: what `pprof` and speedscope open.
 //!
 //! A sample for each stack and thread, with four values: events, grown, resident, net; the one that
 //! is wanted is the last and the default, since readers take either. Process and thread are labels,

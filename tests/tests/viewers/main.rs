@@ -6,4 +6,6 @@
 #[expect(dead_code, reason = "shared with the reports' own tests, which need all of it")]
 #[path = "../../../memtrace-userspace/tests/report/build.rs"]
 mod build;
+mod flamegraph;
 mod pprof;
+mod speedscope;
