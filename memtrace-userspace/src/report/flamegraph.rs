@@ -29,7 +29,7 @@ pub fn write(out: &mut dyn Write, profile: &Profile, options: &StackOptions) -> 
         return nothing(out, &title, &subtitle);
     }
     let mut palette = PaletteMap::default();
-    color::choose(&mut palette, profile, options.split_threads);
+    color::choose(&mut palette, profile);
 
     let mut drawing = Options::default();
     drawing.title = title;

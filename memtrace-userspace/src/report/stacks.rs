@@ -6,10 +6,11 @@
 //! root of its own, [`SHRANK`]. The stacks outside of it less those inside are the profile's figure.
 //! It writes no format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::measure::Measure;
-use crate::profile::{Memory, ProcessProfile, Profile, StackFigures, Thread, Unattributed};
+use crate::profile::{Memory, Place, ProcessProfile, Profile, StackFigures, Thread, Unattributed};
 
 pub(super) mod names;
 
@@ -71,14 +72,12 @@ pub(super) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
 /// added up, those that came to nothing left out.
 pub(super) fn folded(profile: &Profile, options: StackOptions) -> BTreeMap<String, u64> {
     let mut signed: BTreeMap<String, i64> = BTreeMap::new();
+    let mut lines = LineNames::default();
     for process in &profile.processes {
         let root = names::process(process);
         for stack in of(process) {
             let mut text = root.clone();
-            for frame in names::frames(&stack, options.split_threads) {
-                text.push(';');
-                text.push_str(&frame);
-            }
+            push_frames(&mut text, &stack, options.split_threads, &mut lines);
             *signed.entry(text).or_default() += stack.value(options.measure);
         }
     }
@@ -88,4 +87,27 @@ pub(super) fn folded(profile: &Profile, options: StackOptions) -> BTreeMap<Strin
         _ => Some((format!("{SHRANK};{text}"), value.unsigned_abs())),
     };
     signed.into_iter().filter_map(sized).collect()
+}
+
+/// A line is on many stacks; its name is made once.
+type LineNames = HashMap<*const Place, String>;
+
+/// Appends a stack's frames below its process, the outermost first.
+fn push_frames(text: &mut String, stack: &Stack<'_>, split_threads: bool, lines: &mut LineNames) {
+    let mut push = |frame: &str| {
+        text.push(';');
+        text.push_str(frame);
+    };
+    match stack.what {
+        What::Lines(figures) => {
+            if let Some(thread) = stack.thread.filter(|_| split_threads) {
+                push(&names::thread(thread));
+            }
+            for place in figures.frames.iter().rev() {
+                push(lines.entry(Arc::as_ptr(place)).or_insert_with(|| names::line(place)));
+            }
+        }
+        What::Row(row) => push(&names::unattributed(row)),
+        What::Gap(_) => push(names::GAP),
+    }
 }

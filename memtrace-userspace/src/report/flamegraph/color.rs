@@ -7,7 +7,7 @@
 use inferno::flamegraph::color::{Color, PaletteMap};
 
 use crate::profile::{Place, Profile};
-use crate::report::stacks::{self, SHRANK, Stack, What, names};
+use crate::report::stacks::{SHRANK, names};
 
 /// Behind the frames.
 pub(super) const BACKGROUND: Color = Color { r: 0xfa, g: 0xfa, b: 0xfa };
@@ -21,29 +21,22 @@ const UNATTRIBUTED: Color = Color { r: 0xb4, g: 0xb4, b: 0xb4 };
 const DOWN: Color = Color { r: 0x8f, g: 0xb8, b: 0xe8 };
 
 /// Gives each frame of the profile its colour, so that none is left to chance.
-pub(super) fn choose(palette: &mut PaletteMap, profile: &Profile, split_threads: bool) {
+pub(super) fn choose(palette: &mut PaletteMap, profile: &Profile) {
     palette.insert("", ALL);
     palette.insert(SHRANK, DOWN);
+    palette.insert(names::GAP, UNATTRIBUTED);
     for process in &profile.processes {
         palette.insert(names::process(process), PROCESS);
-        for stack in stacks::of(process) {
-            of_stack(palette, &stack, split_threads);
+        for thread in &process.threads {
+            palette.insert(names::thread(thread), PROCESS);
         }
-    }
-}
-
-fn of_stack(palette: &mut PaletteMap, stack: &Stack<'_>, split_threads: bool) {
-    match stack.what {
-        What::Lines(lines) => {
-            if let Some(thread) = stack.thread.filter(|_| split_threads) {
-                palette.insert(names::thread(thread), PROCESS);
-            }
-            for place in &lines.frames {
-                palette.insert(names::line(place), of_line(place));
-            }
+        // The lines of all stacks, each once.
+        for line in &process.lines {
+            palette.insert(names::line(&line.place), of_line(&line.place));
         }
-        What::Row(row) => drop(palette.insert(names::unattributed(row), UNATTRIBUTED)),
-        What::Gap(_) => drop(palette.insert(names::GAP, UNATTRIBUTED)),
+        for row in &process.unattributed {
+            palette.insert(names::unattributed(row), UNATTRIBUTED);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! of figures.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::schema::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
 use crate::profile::Place;
@@ -19,6 +20,9 @@ pub(super) struct Builder {
     functions: HashMap<(i64, i64, i64), u64>,
     /// By mapping, function and line.
     locations: HashMap<(u64, u64, i64), u64>,
+    /// The same by mapping and place, which is on many stacks. Places outlive the builder: it is
+    /// used up within one report.
+    places: HashMap<(u64, *const Place), u64>,
 }
 
 impl Builder {
@@ -68,9 +72,15 @@ impl Builder {
     }
 
     /// The location of a line.
-    pub(super) fn line(&mut self, mapping: u64, place: &Place) -> u64 {
+    pub(super) fn line(&mut self, mapping: u64, place: &Arc<Place>) -> u64 {
+        let key = (mapping, Arc::as_ptr(place));
+        if let Some(id) = self.places.get(&key) {
+            return *id;
+        }
         let function = self.function(&place.function, &place.file, place.function_line.into());
-        self.location(mapping, function, place.line.into())
+        let id = self.location(mapping, function, place.line.into());
+        self.places.insert(key, id);
+        id
     }
 
     /// The location of a frame that is no function.

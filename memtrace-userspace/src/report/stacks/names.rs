@@ -7,24 +7,10 @@
 
 use std::borrow::Cow;
 
-use super::{Stack, What};
 use crate::profile::{Place, ProcessProfile, Thread, Unattributed};
 use crate::report::fit::cut_middle;
 use crate::report::printable;
 use crate::report::table::summary::command_line;
-
-/// A stack's frames below its process, the outermost first.
-pub(in crate::report) fn frames(stack: &Stack<'_>, split_threads: bool) -> Vec<String> {
-    match stack.what {
-        What::Lines(lines) => {
-            let thread = stack.thread.filter(|_| split_threads).map(thread);
-            let lines = lines.frames.iter().rev().map(|place| line(place));
-            thread.into_iter().chain(lines).collect()
-        }
-        What::Row(row) => vec![unattributed(row)],
-        What::Gap(_) => vec![GAP.to_owned()],
-    }
-}
 
 /// What breaks the law.
 pub(in crate::report) const GAP: &str = "[UNEXPLAINED: the sum does not add up]";
