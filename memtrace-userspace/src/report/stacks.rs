@@ -57,14 +57,17 @@ impl Stack<'_> {
     }
 }
 
-/// All stacks of a process.
+/// All stacks of a process. They come to the change of its RSS: if the lines' stacks and the rows
+/// don't, the gap is one of them.
 pub(super) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
+    let lines: Memory = process.stacks.iter().map(StackFigures::net).sum();
+    let gap = process.after - (process.before + lines + process.unattributed_net());
+    let gap = Some(gap).filter(|gap| *gap != Memory::ZERO).map(What::Gap);
+    let rows = process.unattributed.iter().map(What::Row);
     let lines = process
         .stacks
         .iter()
         .map(|stack| Stack { thread: process.threads.get(stack.thread), what: What::Lines(stack) });
-    let rows = process.unattributed.iter().map(What::Row);
-    let gap = Some(process.law_gap()).filter(|gap| *gap != Memory::ZERO).map(What::Gap);
     lines.chain(rows.chain(gap).map(|what| Stack { thread: None, what }))
 }
 

@@ -133,6 +133,15 @@ fn a_gap_in_the_law_is_a_stack() {
 }
 
 #[test]
+fn lines_without_stacks_are_told() {
+    // The law holds, but only two of the three stacks are there: 2.5 MiB of lines have none.
+    let mut process = server();
+    process.stacks.pop();
+    let text = printed(&profile(vec![process]), &of(Measure::Net));
+    assert!(text.contains(";[UNEXPLAINED: the sum does not add up] 2621440\n"));
+}
+
+#[test]
 fn gaps_of_two_kinds_that_cancel_are_told() {
     let mut process = server();
     process.after += memory(1.0, -1.0, 0.0);
