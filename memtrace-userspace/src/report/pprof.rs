@@ -48,7 +48,7 @@ fn message(profile: &Profile, shown: Measure) -> schema::Profile {
         profile.kernel
     ));
     builder.comment(&format!(
-        "What is below `{}` was given back: take it off what a sum comes to.",
+        "What is below `{}` was given back: it counts as negative.",
         stacks::SHRANK
     ));
     for process in &profile.processes {

@@ -93,7 +93,7 @@ impl Builder {
         let (name, filename) = (self.text(name), self.text(file));
         let id = self.functions.len() as u64 + 1;
         *self.functions.entry((name, filename, start_line)).or_insert_with(|| {
-            let function = Function { id, name, system_name: name, filename, start_line };
+            let function = Function { id, name, filename, start_line };
             self.profile.function.push(function);
             id
         })
