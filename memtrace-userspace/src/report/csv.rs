@@ -3,8 +3,8 @@
 //! For each process a row `before`, the lines, the unattributed rows, a row `gap` if the law is
 //! broken, and a row `after`. In the columns `net…bytes` all rows of a process but the last add up to
 //! the last: the law. Columns are added at the end, never renamed or moved. A text that a spreadsheet
-//! would take for a formula gets an apostrophe before it; control characters are escaped. No column
-//! is a sum over rows but those of `after`.
+//! would take for a formula gets an apostrophe before it; control characters are escaped. RSS over
+//! time is in the JSON report only.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
