@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 
+use super::form::Form;
 use super::output::Output;
+use super::progress::Progress;
 use super::trace::{Stops, plan, report};
 use crate::cli::AttachArgs;
 use crate::python::Images;
@@ -14,7 +16,7 @@ use crate::session::{Session, look_at};
 ///
 /// Anything that keeps the report from being written; see [`crate::session::SessionError`].
 pub async fn run(args: &AttachArgs) -> Result<()> {
-    let output = Output::open(args.trace.output.as_deref())?;
+    let form = Form::prepare(&args.trace.form, Output::open)?;
     let mut pids = args.pids.clone();
     pids.sort_unstable();
     pids.dedup();
@@ -31,7 +33,9 @@ pub async fn run(args: &AttachArgs) -> Result<()> {
             eprintln!("memtrace: attached to {pid} (CPython {version})");
         }
     }
+    let progress = Progress::of_time("tracing", args.trace.duration, args.trace.quiet);
     session.run(stops.or_after(&args.trace)).await?;
+    drop(progress);
     let traced = session.finish()?;
-    report(output, &args.trace, &traced)
+    report(form, &traced)
 }

@@ -1,15 +1,13 @@
 //! What `attach` and `run` share: the plan, the stop, the report.
 
-use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::output::Output;
-use crate::cli::{Bind, Format, TraceArgs};
+use super::form::Form;
+use crate::cli::{Bind, TraceArgs};
 use crate::kernel::Options;
-use crate::report::{SourceTexts, json, table};
 use crate::session::{Binding, Plan, Traced};
 use crate::source;
 
@@ -71,27 +69,8 @@ pub(super) fn restore() {
 }
 
 /// Writes the report.
-pub(super) fn report(output: Output, args: &TraceArgs, traced: &Traced) -> Result<()> {
-    let width = output.terminal_width();
-    let color =
-        width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let options = table::TableOptions {
-        top_lines: args.limit,
-        columns: args.columns.clone(),
-        width: width.unwrap_or(table::TableOptions::default().width),
-        color,
-        ..Default::default()
-    };
-    output.write(|out: &mut dyn Write| {
-        match args.format {
-            Format::Json => json::write(out, &traced.profile)?,
-            Format::Table => {
-                let sources: SourceTexts = source::gather(&traced.profile, &options, &|index| {
-                    traced.files.get(index)?.as_deref()
-                });
-                table::write(out, &traced.profile, &sources, &options)?;
-            }
-        }
-        Ok(())
+pub(super) fn report(form: Form, traced: &Traced) -> Result<()> {
+    form.write(&traced.profile, |options| {
+        source::gather(&traced.profile, options, &|index| traced.files.get(index)?.as_deref())
     })
 }
