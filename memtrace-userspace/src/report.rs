@@ -7,11 +7,13 @@
 mod figures;
 mod fit;
 mod grid;
+pub mod html;
 pub mod json;
 pub mod printable;
 pub mod sources;
 pub mod table;
 
+pub use html::HtmlOptions;
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};
 pub use table::{Column, TableOptions};

@@ -14,13 +14,13 @@ use super::printable;
 use super::sources::SourceTexts;
 use crate::profile::Profile;
 
-mod choice;
+pub(super) mod choice;
 mod column;
-mod functions;
-mod law;
+pub(super) mod functions;
+pub(super) mod law;
 mod legend;
 mod overview;
-mod summary;
+pub(super) mod summary;
 mod top;
 
 pub use choice::shown_files;
