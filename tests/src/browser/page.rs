@@ -203,18 +203,15 @@ impl<'a> Page<'a> {
         Ok(STANDARD.decode(encoded)?)
     }
 
-    /// What went wrong so far: errors and warnings on the console, exceptions, refusals.
+    /// What went wrong so far: anything on the console, exceptions, refusals.
     ///
     /// # Errors
     /// When the browser fails.
     pub fn problems(&mut self) -> Result<Vec<String>> {
         self.settle()?;
-        let bad = |event: &&Value| match event["method"].as_str() {
-            Some("Runtime.exceptionThrown") => true,
-            Some("Log.entryAdded") => true,
-            Some("Runtime.consoleAPICalled") => true,
-            _ => false,
-        };
+        const BAD: [&str; 3] =
+            ["Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"];
+        let bad = |event: &&Value| event["method"].as_str().is_some_and(|it| BAD.contains(&it));
         Ok(self.own_events().filter(bad).map(ToString::to_string).collect())
     }
 

@@ -187,7 +187,7 @@ fn process() -> ProcessProfile {
     };
     let stories = stories();
     // A thread without Python, and old memory given back in window 40.
-    let native = |window: usize| if window % 2 == 0 { 3 } else { 0 };
+    let native = |window: usize| if window.is_multiple_of(2) { 3 } else { 0 };
     let given_back = |window: usize| if window == 40 { -640 } else { 0 };
 
     let mut stacks: Vec<StackFigures> = stories.iter().map(untouched).collect();
