@@ -21,6 +21,7 @@ mod course;
 mod document;
 mod embed;
 mod process;
+mod reasons;
 mod source;
 mod texts;
 

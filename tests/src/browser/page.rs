@@ -38,6 +38,8 @@ pub struct Page<'a> {
     browser: &'a mut Browser,
     target: String,
     session: String,
+    look: Look,
+    medium: &'static str,
 }
 
 impl<'a> Page<'a> {
@@ -48,7 +50,7 @@ impl<'a> Page<'a> {
         let attach = json!({ "targetId": target, "flatten": true });
         let attached = browser.call(None, "Target.attachToTarget", attach)?;
         let session = text(&attached, "sessionId").context("a session without id")?;
-        let mut page = Self { browser, target, session };
+        let mut page = Self { browser, target, session, look, medium: "screen" };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             page.call(&format!("{domain}.enable"), json!({}))?;
         }
@@ -80,8 +82,19 @@ impl<'a> Page<'a> {
             { "name": "prefers-color-scheme", "value": scheme },
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": features }))?;
+        let media = json!({ "media": self.medium, "features": features });
+        self.call("Emulation.setEmulatedMedia", media)?;
+        self.look = look;
         self.settle()
+    }
+
+    /// Lays the page out as on paper.
+    ///
+    /// # Errors
+    /// When the browser fails.
+    pub fn print(&mut self) -> Result<()> {
+        self.medium = "print";
+        self.look(self.look)
     }
 
     /// What an expression of the page's own language comes to.
@@ -191,13 +204,16 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// What is seen, as PNG.
+    /// What is seen, without scroll bars, as PNG.
     ///
     /// # Errors
     /// When the browser fails.
     pub fn picture(&mut self) -> Result<Vec<u8>> {
         self.call("Emulation.setScrollbarsHidden", json!({ "hidden": true }))?;
-        self.settle()?;
+        // The window is laid out anew when its size changes.
+        let look = self.look;
+        self.look(Look { height: look.height + 1, ..look })?;
+        self.look(look)?;
         let shot = self.call("Page.captureScreenshot", json!({ "format": "png" }))?;
         let encoded = shot["data"].as_str().context("a picture without data")?;
         Ok(STANDARD.decode(encoded)?)

@@ -105,11 +105,12 @@ fn the_law_and_the_unattributed_rows_are_those_of_json_for_any_profile() {
                 .map(|row| {
                     let kinds = ["anon", "file", "shmem"].map(|kind| figure(&row["net"], kind));
                     let name = row["name"].as_str().unwrap();
+                    let when = "a thread that runs no Python".to_owned();
                     let reason = format!("native thread{name}");
                     [
                         vec![figure(row, "net_bytes")],
                         kinds.to_vec(),
-                        vec![row["events"].to_string(), reason],
+                        vec![row["events"].to_string(), reason, when],
                     ]
                     .concat()
                 })

@@ -1,14 +1,11 @@
-//! What the page looks like: nothing sticks out, all text can be read, colours can be told apart;
-//! and the pictures in the documentation.
-
-use std::path::Path;
+//! What the page looks like: nothing sticks out, all text can be read, colours can be told apart.
 
 use harness::browser::{Browser, Look};
-use serde_json::Value;
 
 use super::{server, the_shop, with_page};
 
 mod colours;
+mod pictures;
 
 /// What sticks out of the window sideways, if anything does.
 pub(crate) const SIDEWAYS: &str = "(() => { const room = document.documentElement.clientWidth; \
@@ -118,31 +115,21 @@ fn whoever_wants_less_motion_gets_none() {
     });
 }
 
-/// What the documentation shows. `MEMTRACE_PICTURES=1` writes the pictures anew; without, they are
-/// taken, judged and thrown away, so that tests leave the tree as it was.
 #[test]
-fn the_pictures_of_the_documentation() {
-    let report = the_shop();
-    let mut browser = Browser::start().unwrap();
-    let mut bytes = 0;
-    for (name, look) in [
-        ("html-light.png", Look { height: 1180, ..Look::DESK }),
-        ("html-dark.png", Look { height: 1180, ..Look::NIGHT }),
-        ("html-narrow.png", Look { height: 1180, ..Look::HAND }),
-    ] {
-        let mut page = browser.open(&report.file(), look).unwrap();
-        let seen = page.ask(
-            "document.querySelector('.headline').getBoundingClientRect().bottom < innerHeight",
-        );
-        assert_eq!(seen.unwrap(), Value::Bool(true));
-        let picture = page.picture().unwrap();
-        bytes += picture.len();
-        if std::env::var_os("MEMTRACE_PICTURES").is_some() {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(folder.join(name), picture).unwrap();
-        }
-    }
-    // Nothing but a blank page compresses to less than 20 kB each.
-    assert!((60_000..600_000).contains(&bytes), "{bytes} bytes");
+fn on_paper_there_are_no_controls_and_nothing_is_cut_off() {
+    // A4 at 96 dots an inch.
+    let paper = Look { width: 794, height: 1123, dark: false };
+    with_page(&the_shop(), paper, |page| {
+        let seen = "['nav', '.switch', '.field', '.plot svg', '#law', '#lines-table table', '.listing', '.tree'] \
+                    .filter((each) => document.querySelector(each).getClientRects().length > 0)";
+        assert_eq!(page.ask(seen).unwrap().as_array().unwrap().len(), 8);
+        page.print().unwrap();
+        let left =
+            serde_json::json!([".plot svg", "#law", "#lines-table table", ".listing", ".tree"]);
+        assert_eq!(page.ask(seen).unwrap(), left);
+        assert_eq!(page.ask(SIDEWAYS).unwrap(), serde_json::json!([]));
+        let cut = "[...document.querySelectorAll('#lines-table .figure, .listing .text')] \
+                   .filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.innerText)";
+        assert_eq!(page.ask(cut).unwrap(), serde_json::json!([]));
+    });
 }

@@ -101,6 +101,17 @@ fn nothing_at_all_is_said_to_be_nothing() {
         let seen = "[...document.querySelectorAll('main > section')].filter((each) => each.offsetHeight > 0).length";
         assert_eq!(page.ask(seen).unwrap(), 1);
     });
+    // Two shells that came to nothing: there is their summary, and no table to choose from.
+    let shells = [2, 3].map(|pid| {
+        let mut shell = process(pid, &["sh"], Memory::ZERO);
+        (shell.parent, shell.python) = (Some(1), None);
+        shell
+    });
+    let report = Report::of(&profile(shells.to_vec()), &SourceTexts::new());
+    with_page(&report, Look::DESK, |page| {
+        assert_eq!(page.texts("h1").unwrap(), ["Process 2 sh"]);
+        assert_eq!(page.ask("document.querySelectorAll('[data-process]').length").unwrap(), 0);
+    });
     let quiet = process(1, &["python"], memory(1.0, 0.0, 0.0));
     let report = Report::of(&profile(vec![quiet]), &SourceTexts::new());
     with_page(&report, Look::DESK, |page| {

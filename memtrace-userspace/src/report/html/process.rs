@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::course::{self, Course};
 use super::document::Split;
+use super::reasons;
 use super::source::{self, FunctionText};
 use super::texts::{TextNumber, Texts};
 use crate::profile::{LineFigures, ProcessProfile, StackFigures};
@@ -52,8 +53,8 @@ pub(super) struct Full {
     /// Largest net growth of their own first.
     lines: Vec<LineRow>,
     stacks: Vec<StackRow>,
-    /// Reason, name, split, events; the largest first.
-    unattributed: Vec<(TextNumber, TextNumber, Split, u64)>,
+    /// Reason, when that is so, name, split, events; the largest first.
+    unattributed: Vec<(TextNumber, TextNumber, TextNumber, Split, u64)>,
     course: Option<Course>,
     sources: Vec<FunctionText>,
 }
@@ -126,7 +127,8 @@ pub(super) fn in_full<'a>(
             .iter()
             .map(|row| {
                 let reason = texts.name(row.reason.as_str());
-                (reason, texts.name(&row.name), Split::of(row.net), row.events)
+                let meaning = texts.name(reasons::meaning(row.reason));
+                (reason, meaning, texts.name(&row.name), Split::of(row.net), row.events)
             })
             .collect(),
         course: course::of(process),

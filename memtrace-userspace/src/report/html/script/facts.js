@@ -40,12 +40,13 @@ function showUnattributed(process) {
   byId("unattributed-table").replaceChildren(element("table", { class: "rows", role: "table" },
     element("thead", { role: "rowgroup" }, element("tr", { role: "row" },
       ...heads.map((text) => element("th", { scope: "col", role: "columnheader", class: "figure", text })),
-      element("th", { scope: "col", role: "columnheader", text: "Reason" }))),
+      ...["Reason", "When"].map((text) => element("th", { scope: "col", role: "columnheader", text })))),
     element("tbody", { role: "rowgroup" }, ...rows.map((row) => element("tr", { role: "row" },
       ...figures(row),
       element("td", { class: "where", role: "cell" },
         element("span", { class: row.reason === "remainder" || row.reason.includes("lost") ? "bad" : "", text: row.reason }),
-        row.name === "" ? null : element("span", { class: "in", text: row.name })))))));
+        row.name === "" ? null : element("span", { class: "in", text: row.name })),
+      element("td", { class: "meaning", role: "cell", text: row.meaning }))))));
 }
 
 /** The overview, when there are several processes. `choose` is called with an index. */

@@ -3,6 +3,8 @@
 
 /** Narrower boxes are left out. */
 const LEAST_PIXELS = 1.5;
+/** Narrower boxes have no text: it would be half a letter. */
+const LEAST_FOR_TEXT = 28;
 const EVENTS = "events";
 
 const flame = { process: null, measure: "net", root: null, zoom: null, search: "", shown: new Map(), focus: null };
@@ -82,7 +84,7 @@ function zoomTo(node, focus) {
   const pixels = Math.max(300, holder.clientWidth);
   const boxes = [];
   const put = (each, from, width, level, kind) => {
-    boxes.push(box(each, from, width, level, kind));
+    boxes.push(box(each, from, width, level, width * pixels < LEAST_FOR_TEXT ? `${kind} blank` : kind));
     return level;
   };
   const callers = ancestors(node);
@@ -114,13 +116,13 @@ function zoomTo(node, focus) {
 function box(node, from, width, level, kind) {
   const { place } = node;
   const line = place === null ? null : flame.process.lineOf.get(place.index);
-  const colour = line?.colour && node.self * 2 >= node.value ? `c${line.colour}` : "";
+  const colour = line?.colour && node.self * 2 >= node.value ? `coloured c${line.colour}` : "";
   const kinds = ["box", kind, colour, place?.library ? "library" : "", node === flame.root ? "root" : ""];
   const made = element("div", { role: "treeitem", tabindex: "-1", class: kinds.filter((each) => each !== "").join(" "),
     "aria-level": level + 1, "aria-label": `${words(node)}, ${flameAmount(node.value)}`,
     style: { left: `${from * 100}%`, width: `${width * 100}%`, "--level": level } });
   if (place === null) made.append(words(node));
-  else {
+  else if (!kind.includes("blank")) {
     made.append(element("b", { text: place.name }), ` ${place.base}:${place.line}`);
   }
   flame.shown.set(made, node);

@@ -65,8 +65,8 @@ function readProcess(raw, places, process, index) {
   });
   read.stacks = process.full.stacks.map(([grown, net, resident, events, frames]) => (
     { grown, net, resident, events, frames: frames.map((place) => places[place]) }));
-  read.unattributed = process.full.unattributed.map(([reason, name, split, events]) => (
-    { reason: text(reason), name: text(name), net: total(split), split, events }));
+  read.unattributed = process.full.unattributed.map(([reason, meaning, name, split, events]) => (
+    { reason: text(reason), meaning: text(meaning), name: text(name), net: total(split), split, events }));
   read.sources = new Map(process.full.sources.map(({ function: of, note, parts }) => (
     [of, { note: text(note), parts: parts.map(([first, lines]) => [first, lines.map(text)]) }])));
   return read;

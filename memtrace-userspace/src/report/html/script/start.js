@@ -37,8 +37,8 @@ function start() {
   startFlame(report.measure);
   showProcesses(report, choose);
   const full = report.processes.filter((process) => process.full !== null);
-  const most = full.reduce((a, b) => (b.attributed > a.attributed ? b : a), full[0]);
-  choose(most.index);
+  const [first] = full.length > 0 ? full : report.processes;
+  choose(full.reduce((a, b) => (b.attributed > a.attributed ? b : a), first).index);
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href^='#line-']");
