@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::browser;
 use crate::interpreters;
 use crate::process::{self, root};
 use crate::python::{self, Python};
@@ -107,6 +108,7 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         if process::find_program("bpftool").is_none() {
             needs.push(Need::Package("bpftool"));
         }
+        needs.extend(browser::missing().iter().copied().map(Need::Package));
         if process::ask(process::cargo().args(["nextest", "--version"])).is_none() {
             needs.push(Need::Nextest);
         }

@@ -21,15 +21,17 @@ pub struct Look {
     pub height: u32,
     /// Whether the reader prefers dark pages.
     pub dark: bool,
+    /// Whether the reader is fine with motion.
+    pub motion: bool,
 }
 
 impl Look {
     /// A desk, by day.
-    pub const DESK: Self = Self { width: 1280, height: 900, dark: false };
+    pub const DESK: Self = Self { width: 1280, height: 900, dark: false, motion: false };
     /// The same, by night.
     pub const NIGHT: Self = Self { dark: true, ..Self::DESK };
     /// A telephone.
-    pub const HAND: Self = Self { width: 400, height: 850, dark: false };
+    pub const HAND: Self = Self { width: 400, height: 850, ..Self::DESK };
 }
 
 /// A page.
@@ -78,9 +80,10 @@ impl<'a> Page<'a> {
             "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size)?;
         let scheme = if look.dark { "dark" } else { "light" };
+        let motion = if look.motion { "no-preference" } else { "reduce" };
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme },
-            { "name": "prefers-reduced-motion", "value": "reduce" },
+            { "name": "prefers-reduced-motion", "value": motion },
         ]);
         let media = json!({ "media": self.medium, "features": features });
         self.call("Emulation.setEmulatedMedia", media)?;

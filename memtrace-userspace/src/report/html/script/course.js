@@ -7,7 +7,6 @@ const ROOM = { left: 58, right: 14, top: 24, bottom: 26 };
 const TIME_STEPS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200,
   86400, 172800, 604800, 1209600].map((seconds) => seconds * 1e9);
 
-let courseView = null;
 let courseWatch = null;
 
 function showCourse(process) {
@@ -19,8 +18,7 @@ function showCourse(process) {
     holder.replaceChildren();
     return;
   }
-  const view = { process, ...layersOf(process), holder };
-  courseView = view;
+  const view = { process, ...layersOf(process) };
   view.plot = element("div", { class: "plot", role: "slider", tabindex: "0", "aria-label": "RSS over time",
     "aria-valuemin": 0, "aria-valuemax": view.at.length - 1, on: {
       keydown: (event) => moveByKey(view, event),
@@ -29,20 +27,21 @@ function showCourse(process) {
     } });
   view.readout = element("div", { class: "readout" });
   holder.replaceChildren(view.plot, view.readout);
-  const others = count(process.lines.length - view.layers.length, "other line", "other lines");
-  byId("time-about").textContent = `The ${count(view.layers.length, "line", "lines")} that held most, ${others} together, `
-    + "and what was there before. The top of the stack is RSS; dotted is the highest RSS between two moments. Point, or use the arrow keys, "
+  const others = process.lines.length - view.layers.length;
+  const parts = [];
+  if (view.layers.length > 0) parts.push(`the ${count(view.layers.length, "line", "lines")} that held most`);
+  if (others > 0) parts.push(`${count(others, "other line", "other lines")} together`);
+  byId("time-about").textContent = `From the top: ${[...parts.reverse(), "what was there before"].join(", ")}. `
+    + "The top is RSS; dotted is the highest RSS between two moments. Point, or use the arrow keys, "
     + "to read a moment.";
   draw(view);
   moveTo(view, view.at.length - 1);
-  let width = holder.clientWidth;
   courseWatch = new ResizeObserver(() => {
-    if (holder.clientWidth === width) return;
-    width = holder.clientWidth;
+    if (view.plot.clientWidth === view.width) return;
     draw(view);
     moveTo(view, view.cursor);
   });
-  courseWatch.observe(holder);
+  courseWatch.observe(view.plot);
 }
 
 /** The course with its beginning, as layers to draw from the bottom up. */
@@ -66,7 +65,7 @@ function layersOf(process) {
 }
 
 function draw(view) {
-  const width = Math.max(300, view.holder.clientWidth - (view.holder.clientWidth > 900 ? 420 : 0));
+  const width = Math.max(200, view.plot.clientWidth);
   const [first, last] = [view.at[0], view.at[view.at.length - 1]];
   const x = (time) => ROOM.left + ((time - first) / Math.max(1, last - first)) * (width - ROOM.left - ROOM.right);
   const y = (bytes) => HEIGHT - ROOM.bottom - (bytes / view.top) * (HEIGHT - ROOM.top - ROOM.bottom);
