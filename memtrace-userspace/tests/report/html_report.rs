@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::build::*;
 use super::check;
+use super::table_report::sources;
 
 fn printed(profile: &Profile, sources: &SourceTexts, options: &HtmlOptions) -> String {
     let mut out = Vec::new();
@@ -28,13 +29,6 @@ fn embedded(page: &str) -> Value {
     let json = between(page, "<script type=\"application/json\" id=\"profile\">", "</script>");
     assert!(!json.contains(['<', '>', '&']));
     serde_json::from_str(json).unwrap()
-}
-
-fn sources() -> SourceTexts {
-    let mut sources = SourceTexts::new();
-    sources.insert(0, APP, SourceText::new(APP_TEXT, false));
-    sources.insert(0, DECODER, SourceText::Unreadable("permission denied".to_owned()));
-    sources
 }
 
 #[test]

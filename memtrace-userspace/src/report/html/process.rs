@@ -70,15 +70,7 @@ struct StackRow(Bytes, Bytes, Bytes, u64, Vec<usize>);
 
 /// A process without what it holds in full.
 pub(super) fn summary(texts: &mut Texts, process: &ProcessProfile) -> Summary {
-    let gap = process.law_gap();
-    let mut terms = vec![
-        ("before attach", process.before.total()),
-        ("lines", process.attributed().total()),
-        ("unattributed", process.unattributed_net().total()),
-    ];
-    if gap.total() != Bytes::ZERO {
-        terms.push(("UNEXPLAINED", gap.total()));
-    }
+    let terms = law::terms(process);
     let rounded = law::rounded(&terms.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>());
     let terms = terms.iter().zip(rounded);
     let after = process.after.total();
@@ -96,7 +88,7 @@ pub(super) fn summary(texts: &mut Texts, process: &ProcessProfile) -> Summary {
         attributed: process.attributed().total(),
         law: terms.map(|((name, bytes), size)| (*name, *bytes, mib_of(size))).collect(),
         law_after: (law::when(process.ending), after, mib_of(thousandths(after))),
-        law_gap: Split::of(gap),
+        law_gap: Split::of(process.law_gap()),
         events: process.events,
         lost_events: process.lost_events,
         lost: process.lost_bytes,

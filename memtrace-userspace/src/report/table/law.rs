@@ -14,14 +14,7 @@ use crate::units::Bytes;
 pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) -> io::Result<()> {
     let gap = process.law_gap();
     let now = process.after.total();
-    let mut terms = vec![
-        ("before attach", process.before.total()),
-        ("lines", process.attributed().total()),
-        ("unattributed", process.unattributed_net().total()),
-    ];
-    if gap.total() != Bytes::ZERO {
-        terms.push(("UNEXPLAINED", gap.total()));
-    }
+    let terms = terms(process);
     let when = when(process.ending);
     let rounded = rounded(&terms.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>());
     let names = terms.iter().zip(rounded);
@@ -49,6 +42,20 @@ pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) 
     Ok(())
 }
 
+/// The law's left side; a gap is a term of its own.
+pub(in crate::report) fn terms(process: &ProcessProfile) -> Vec<(&'static str, Bytes)> {
+    let mut terms = vec![
+        ("before attach", process.before.total()),
+        ("lines", process.attributed().total()),
+        ("unattributed", process.unattributed_net().total()),
+    ];
+    let gap = process.law_gap().total();
+    if gap != Bytes::ZERO {
+        terms.push(("UNEXPLAINED", gap));
+    }
+    terms
+}
+
 /// What the law's right side is called.
 pub(in crate::report) fn when(ending: Ending) -> &'static str {
     match ending {
@@ -62,7 +69,7 @@ pub(in crate::report) fn when(ending: Ending) -> &'static str {
 ///
 /// The first (what the lines above show too) is rounded on its own; the largest of the others takes
 /// what rounding leaves, at most two thousandths: nothing at its size.
-pub(in crate::report) fn rounded(terms: &[Bytes]) -> Vec<i128> {
+pub(crate) fn rounded(terms: &[Bytes]) -> Vec<i128> {
     let mut sizes: Vec<_> = terms.iter().map(|bytes| thousandths(*bytes)).collect();
     let total = thousandths(terms.iter().copied().sum());
     let left: i128 = total - sizes.iter().sum::<i128>();

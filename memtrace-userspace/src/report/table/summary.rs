@@ -51,7 +51,7 @@ pub(super) fn write(
 }
 
 /// How a process's ledger ended, in a word or two.
-pub(in crate::report) fn ending(ending: Ending) -> &'static str {
+pub(crate) fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Running => "running",
         Ending::Exited => "exited",
@@ -60,7 +60,7 @@ pub(in crate::report) fn ending(ending: Ending) -> &'static str {
 }
 
 /// Arguments as a shell would take them, harmless on a terminal.
-pub(in crate::report) fn command_line(command: &[String]) -> String {
+pub(crate) fn command_line(command: &[String]) -> String {
     let quoted = |argument: &String| {
         let plain = |c: char| !c.is_whitespace() && !"'\"\\$`|&;<>()*?#".contains(c);
         if !argument.is_empty() && argument.chars().all(plain) {

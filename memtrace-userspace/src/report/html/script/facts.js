@@ -54,6 +54,7 @@ function showProcesses(report, choose) {
   if (report.processes.length < 2) return;
   byId("processes").hidden = false;
   const heads = ["PID", "Parent", "Python", "Before", "After", "Lines", "Events", "State", "Command"];
+  const kind = (at) => ([2, 7].includes(at) ? "" : at === 8 ? "command" : "figure");
   const rows = report.processes.map((process) => {
     const pid = process.full === null ? String(process.pid)
       : element("button", { type: "button", text: process.pid, "data-process": process.index,
@@ -63,10 +64,11 @@ function showProcesses(report, choose) {
       mib(process.attributed), process.events, process.ending, process.command,
     ];
     return element("tr", { "data-row": process.index }, ...cells.map((cell, at) => (
-      element("td", { class: [0, 1, 3, 4, 5, 6].includes(at) ? "figure" : at === 8 ? "command" : "" }, cell))));
+      element("td", { class: kind(at) }, cell))));
   });
   byId("processes-table").replaceChildren(element("table", { class: "overview" },
-    element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", text })))),
+    element("thead", {}, element("tr", {}, ...heads.map((text, at) => (
+      element("th", { scope: "col", class: kind(at), text }))))),
     element("tbody", {}, ...rows)));
   const others = report.processes.filter((process) => process.full === null).length;
   if (others > 0) {

@@ -71,7 +71,7 @@ function sourceTable(lines, parts, largest) {
   const rows = [];
   let previous = null;
   for (const number of numbers) {
-    if (previous !== null && number > previous + 1) {
+    if (previous !== null && number > previous + 1 && texts.size > 0) {
       rows.push(element("tr", { class: "gap" }, element("td", { colspan: 6, text: "…" })));
     }
     previous = number;
