@@ -197,13 +197,27 @@ fn the_verdict_names_the_line_and_says_how_much_of_it_is_still_there() {
         let at = |text: &str| next.find(text).unwrap_or_else(|| panic!("{text} is not in {next}"));
         assert!(at("decoder.py:353") < at("sessions.py:12") && at("+40.000") < at("+25.000"));
     });
-    // 4 MiB grown, 0.1 MiB of it resident.
-    let mut process = build::server();
-    process.lines.truncate(1);
-    process.moments.clear();
-    process.lines[0].self_resident = build::mib(1.0);
-    let report = Report::of(&build::profile(vec![process]), &SourceTexts::new());
-    with_page(&report, Look::DESK, |page| {
-        assert_eq!(page.texts(".state").unwrap(), ["Mostly given back: 2.5 %"]);
-    });
+}
+
+#[test]
+fn the_verdict_tells_memory_that_was_returned_from_memory_that_is_merely_not_there() {
+    // Of 40 MiB grown.
+    for (returned, resident, verdict) in [
+        (8.0, 31.5, "Still held: 78.8 %"),
+        (8.0, 1.0, "Not returned, but out of RSS; resident: 2.5 %"), // swapped out
+        (28.0, 12.0, "Partly given back; resident: 30.0 %"),
+        (39.0, 1.0, "Mostly given back; resident: 2.5 %"),
+    ] {
+        let mut process = build::server();
+        process.moments.clear();
+        process.lines.truncate(1);
+        let line = &mut process.lines[0];
+        line.self_returned = build::mib(returned);
+        line.self_net = build::memory(40.0 - returned, 0.0, 0.0);
+        line.self_resident = build::mib(resident);
+        let report = Report::of(&build::profile(vec![process]), &SourceTexts::new());
+        with_page(&report, Look::DESK, |page| {
+            assert_eq!(page.texts(".state").unwrap(), [verdict]);
+        });
+    }
 }

@@ -7,7 +7,8 @@ const LEAST_PIXELS = 1.5;
 const LEAST_FOR_TEXT = 28;
 const EVENTS = "events";
 
-const flame = { process: null, measure: "net", root: null, zoom: null, search: "", shown: new Map(), focus: null };
+const flame = { process: null, measure: "net", root: null, zoom: null, search: "", shown: new Map(), focus: null, told: null,
+  left: { stacks: 0, value: 0 } };
 
 function startFlame(measure) {
   flame.measure = measure;

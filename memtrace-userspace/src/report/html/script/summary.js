@@ -1,6 +1,6 @@
 // The head of a process: the verdict, the law as a sum, and warnings.
 
-/** Of what a line grew, so much must still be there to be called held; so little is given back. */
+/** Of what a line grew, so much must still be there to be called held; with less it is mostly given back. */
 const HELD = 0.5;
 const GIVEN_BACK = 0.05;
 
@@ -46,9 +46,7 @@ function verdict(process) {
     return [element("div", { class: "culprit" }, element("p", { class: "headline", text }))];
   }
   const next = others.filter((line) => line.own.net > 0).slice(0, 3);
-  const share = first.own.resident / first.own.grown;
-  const [state, words] = share >= HELD ? ["held", "Still held"]
-    : share >= GIVEN_BACK ? ["partly", "Partly given back"] : ["returned", "Mostly given back"];
+  const [state, words] = fate(first.own);
   const code = sourceLine(process, first.place);
   return [element("div", { class: "culprit" },
     element("p", { class: "eyebrow" }, "The line that grew most ",
@@ -64,6 +62,15 @@ function verdict(process) {
       ...next.map((line) => element("li", {}, swatch(line), placeLink(line),
         element("span", { class: "in", text: line.place.name }),
         element("span", { class: "figure", text: signedMib(line.own.net) })))))];
+}
+
+/** What became of what a line grew: a word for its colour, and words. */
+function fate({ grown, net, resident }) {
+  if (resident >= HELD * grown) return ["held", "Still held"];
+  // Nobody returned it: it was swapped out or reclaimed.
+  if (net >= HELD * grown) return ["partly", "Not returned, but out of RSS; resident"];
+  return resident >= GIVEN_BACK * grown ? ["partly", "Partly given back; resident"]
+    : ["returned", "Mostly given back; resident"];
 }
 
 /** How fast the line's net growth came, where it was watched for long enough to say. */
@@ -95,7 +102,7 @@ function rss(process) {
 
 /** `before attach + lines + unattributed = RSS now`, rounded so that it adds up. */
 function showLaw(process) {
-  const term = ([name, bytes, shown], index, link) => {
+  const term = ([name, bytes, shown], link) => {
     const title = `${bytes} bytes`;
     const figure = element("span", { class: "figure", text: shown, title });
     const label = link ? element("a", { href: link, text: name }) : element("span", { text: name });
@@ -104,9 +111,9 @@ function showLaw(process) {
   const sign = (text) => element("span", { class: "sign", text });
   const links = { lines: "#lines", unattributed: "#unattributed" };
   const parts = process.law.flatMap((row, at) => (
-    at === 0 ? [term(row, at, null)] : [sign("+"), term(row, at, links[row[0]])]));
+    at === 0 ? [term(row)] : [sign("+"), term(row, links[row[0]])]));
   const exact = process.law.map(([, bytes]) => bytes).join(" + ");
   byId("law").replaceChildren(
-    element("div", { class: "sum" }, ...parts, sign("="), term(process.law_after, -1, null)),
+    element("div", { class: "sum" }, ...parts, sign("="), term(process.law_after)),
     element("p", { class: "exact", text: `MiB; in bytes: ${exact} = ${process.law_after[1]}` }));
 }
