@@ -12,6 +12,7 @@ pub(crate) mod fit;
 pub mod flamegraph;
 pub mod folded;
 mod grid;
+pub mod html;
 pub mod json;
 mod measure;
 pub mod pprof;
@@ -20,6 +21,7 @@ pub mod sources;
 mod stacks;
 pub mod table;
 
+pub use html::HtmlOptions;
 pub use measure::{Measure, UnknownMeasure};
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};

@@ -4,6 +4,7 @@
 //! `cargo build` works without ever running a chore.
 
 mod bench;
+mod browser;
 mod demo;
 mod ebpf;
 mod interpreters;

@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::browser;
 use crate::interpreters;
 use crate::process::{self, root};
 use crate::python::{self, Python};
@@ -114,6 +115,7 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         if process::find_program("bpftool").is_none() {
             needs.push(Need::Package("bpftool"));
         }
+        needs.extend(browser::missing().iter().copied().map(Need::Package));
         if process::ask(process::cargo().args(["nextest", "--version"])).is_none() {
             needs.push(Need::Nextest);
         }
@@ -155,13 +157,11 @@ fn missing_numpy() -> Vec<Need> {
     needs.into_values().collect()
 }
 
-/// The readers of report formats, and what installs and shows them.
+/// The readers of report formats, and what installs them.
 fn missing_viewers() -> Vec<Need> {
     let mut needs = Vec::new();
-    for program in ["npm", "chromium"] {
-        if process::find_program(program).is_none() {
-            needs.push(Need::Package(program));
-        }
+    if process::find_program("npm").is_none() {
+        needs.push(Need::Package("npm"));
     }
     if !viewers::are_there() {
         needs.push(Need::Viewers);

@@ -12,6 +12,7 @@ mod diff_report;
 mod filter_report;
 mod flamegraph_report;
 mod folded_report;
+mod html_report;
 mod json_report;
 mod law_report;
 mod table_report;

@@ -14,7 +14,7 @@ pub(crate) fn printed(profile: &Profile, sources: &SourceTexts, options: &TableO
 }
 
 /// `app.py` in the first process; the decoder was not to be had.
-fn sources() -> SourceTexts {
+pub(crate) fn sources() -> SourceTexts {
     let mut sources = SourceTexts::new();
     sources.insert(0, APP, SourceText::new(APP_TEXT, false));
     sources.insert(0, DECODER, SourceText::Unreadable("permission denied".to_owned()));

@@ -21,15 +21,17 @@ pub struct Look {
     pub height: u32,
     /// Whether the reader prefers dark pages.
     pub dark: bool,
+    /// Whether the reader is fine with motion.
+    pub motion: bool,
 }
 
 impl Look {
     /// A desk, by day.
-    pub const DESK: Self = Self { width: 1280, height: 900, dark: false };
+    pub const DESK: Self = Self { width: 1280, height: 900, dark: false, motion: false };
     /// The same, by night.
     pub const NIGHT: Self = Self { dark: true, ..Self::DESK };
     /// A telephone.
-    pub const HAND: Self = Self { width: 400, height: 850, dark: false };
+    pub const HAND: Self = Self { width: 400, height: 850, ..Self::DESK };
 }
 
 /// A page.
@@ -38,6 +40,8 @@ pub struct Page<'a> {
     browser: &'a mut Browser,
     target: String,
     session: String,
+    look: Look,
+    medium: &'static str,
 }
 
 impl<'a> Page<'a> {
@@ -48,7 +52,7 @@ impl<'a> Page<'a> {
         let attach = json!({ "targetId": target, "flatten": true });
         let attached = browser.call(None, "Target.attachToTarget", attach)?;
         let session = text(&attached, "sessionId").context("a session without id")?;
-        let mut page = Self { browser, target, session };
+        let mut page = Self { browser, target, session, look, medium: "screen" };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             page.call(&format!("{domain}.enable"), json!({}))?;
         }
@@ -76,12 +80,24 @@ impl<'a> Page<'a> {
             "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size)?;
         let scheme = if look.dark { "dark" } else { "light" };
+        let motion = if look.motion { "no-preference" } else { "reduce" };
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme },
-            { "name": "prefers-reduced-motion", "value": "reduce" },
+            { "name": "prefers-reduced-motion", "value": motion },
         ]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": features }))?;
+        let media = json!({ "media": self.medium, "features": features });
+        self.call("Emulation.setEmulatedMedia", media)?;
+        self.look = look;
         self.settle()
+    }
+
+    /// Lays the page out as on paper.
+    ///
+    /// # Errors
+    /// When the browser fails.
+    pub fn print(&mut self) -> Result<()> {
+        self.medium = "print";
+        self.look(self.look)
     }
 
     /// What an expression of the page's own language comes to.
@@ -191,13 +207,16 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// What is seen, as PNG.
+    /// What is seen, without scroll bars, as PNG.
     ///
     /// # Errors
     /// When the browser fails.
     pub fn picture(&mut self) -> Result<Vec<u8>> {
         self.call("Emulation.setScrollbarsHidden", json!({ "hidden": true }))?;
-        self.settle()?;
+        // The window is laid out anew when its size changes.
+        let look = self.look;
+        self.look(Look { height: look.height + 1, ..look })?;
+        self.look(look)?;
         let shot = self.call("Page.captureScreenshot", json!({ "format": "png" }))?;
         let encoded = shot["data"].as_str().context("a picture without data")?;
         Ok(STANDARD.decode(encoded)?)

@@ -16,7 +16,7 @@ use crate::units::Bytes;
 const NOTABLE: Bytes = Bytes(1 << 20);
 
 /// Indices of the processes shown in full, in the profile's order.
-pub(super) fn in_full(profile: &Profile, options: &TableOptions) -> Vec<usize> {
+pub(in crate::report) fn in_full(profile: &Profile, options: &TableOptions) -> Vec<usize> {
     let alone = profile.processes.len() == 1;
     let worth = |process: &ProcessProfile| {
         let change = process.unattributed_net().total();
@@ -55,13 +55,13 @@ fn rank(line: &LineFigures, sort: Measure) -> (i64, Bytes, Bytes, Bytes) {
 
 /// A function and those of its lines that have figures.
 #[derive(Debug)]
-pub(super) struct Function<'a> {
-    pub(super) file: &'a str,
-    pub(super) name: &'a str,
-    pub(super) first_line: u32,
-    pub(super) last_line: u32,
+pub(in crate::report) struct Function<'a> {
+    pub(in crate::report) file: &'a str,
+    pub(in crate::report) name: &'a str,
+    pub(in crate::report) first_line: u32,
+    pub(in crate::report) last_line: u32,
     /// In the order of the file; never empty.
-    pub(super) lines: Vec<&'a LineFigures>,
+    pub(in crate::report) lines: Vec<&'a LineFigures>,
 }
 
 /// File, first line, name.
@@ -73,7 +73,7 @@ fn key(line: &LineFigures) -> Key<'_> {
 
 /// The functions to show, and how many were left out. First the one with the line that is first
 /// of all: its callers are frameworks' more often than not, and come after it.
-pub(super) fn functions<'a>(
+pub(in crate::report) fn functions<'a>(
     process: &'a ProcessProfile,
     options: &TableOptions,
 ) -> (Vec<Function<'a>>, usize) {

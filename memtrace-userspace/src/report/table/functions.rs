@@ -46,7 +46,8 @@ pub(super) fn write<'a>(
     notes.write(out, options)
 }
 
-fn lines_of(text: Option<&SourceText>) -> Option<&[String]> {
+/// The lines of a text that could be read.
+pub(in crate::report) fn lines_of(text: Option<&SourceText>) -> Option<&[String]> {
     match text {
         Some(SourceText::Text { lines, .. }) => Some(lines),
         Some(SourceText::Unreadable(_)) | None => None,
@@ -86,7 +87,10 @@ fn table(function: &Function<'_>, source: Option<&[String]>, options: &TableOpti
 }
 
 /// The lines to show, ascending.
-fn shown_lines(function: &Function<'_>, source: Option<&[String]>) -> BTreeSet<u32> {
+pub(in crate::report) fn shown_lines(
+    function: &Function<'_>,
+    source: Option<&[String]>,
+) -> BTreeSet<u32> {
     let (first, last) = (function.first_line, function.last_line);
     let with_figures = function.lines.iter().map(|line| line.place.line);
     let Some(source) = source else {
@@ -102,7 +106,8 @@ fn shown_lines(function: &Function<'_>, source: Option<&[String]>) -> BTreeSet<u
     around.chain(with_figures.clone()).chain([first]).collect()
 }
 
-fn contents(source: Option<&[String]>, number: u32) -> String {
+/// What stands on a line, harmless and not too long; nothing where there is no text.
+pub(in crate::report) fn contents(source: Option<&[String]>, number: u32) -> String {
     let line = number.checked_sub(1).and_then(|index| source?.get(index as usize));
     line.map_or_else(String::new, |line| {
         // Cut before and after: what is thrown away need not be escaped first.
@@ -132,6 +137,30 @@ fn row(
     cells
 }
 
+/// What a reader of this function must know of its file: that there is no text, or another one.
+pub(in crate::report) fn note(
+    function: &Function<'_>,
+    text: Option<&SourceText>,
+) -> Option<String> {
+    let last = function.lines.last().map_or(0, |line| line.place.line);
+    match text {
+        None => Some("no source text, figures only: it was not read".to_owned()),
+        Some(SourceText::Unreadable(reason)) => {
+            Some(format!("no source text, figures only: {}", printable(reason)))
+        }
+        Some(SourceText::Text { lines, .. }) if (lines.len() as u64) < u64::from(last) => {
+            let lines = count(lines.len() as u64, "line", "lines");
+            Some(format!(
+                "has {lines} now, but line {last} has figures: not the file that was loaded"
+            ))
+        }
+        Some(SourceText::Text { changed: true, .. }) => {
+            Some("was changed after the program started: the text may not be what ran".to_owned())
+        }
+        Some(SourceText::Text { .. }) => None,
+    }
+}
+
 /// What is to be said under the tables, once for each file.
 #[derive(Default)]
 struct Notes<'a> {
@@ -140,24 +169,9 @@ struct Notes<'a> {
 
 impl<'a> Notes<'a> {
     fn add(&mut self, function: &Function<'a>, text: Option<&SourceText>) {
-        let last = function.lines.last().map_or(0, |line| line.place.line);
-        let note = match text {
-            None => "no source text, figures only: it was not read".to_owned(),
-            Some(SourceText::Unreadable(reason)) => {
-                format!("no source text, figures only: {}", printable(reason))
-            }
-            Some(SourceText::Text { lines, .. }) if (lines.len() as u64) < u64::from(last) => {
-                let lines = count(lines.len() as u64, "line", "lines");
-                format!(
-                    "has {lines} now, but line {last} has figures: not the file that was loaded"
-                )
-            }
-            Some(SourceText::Text { changed: true, .. }) => {
-                "was changed after the program started: the text may not be what ran".to_owned()
-            }
-            Some(SourceText::Text { .. }) => return,
-        };
-        self.by_file.insert(function.file, note);
+        if let Some(note) = note(function, text) {
+            self.by_file.insert(function.file, note);
+        }
     }
 
     fn write(&self, out: &mut dyn Write, options: &TableOptions) -> io::Result<()> {

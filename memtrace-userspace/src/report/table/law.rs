@@ -14,14 +14,7 @@ use crate::units::Bytes;
 pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) -> io::Result<()> {
     let gap = process.law_gap();
     let now = process.after.total();
-    let mut terms = vec![
-        ("before attach", process.before.total()),
-        ("lines", process.attributed().total()),
-        ("unattributed", process.unattributed_net().total()),
-    ];
-    if gap.total() != Bytes::ZERO {
-        terms.push(("UNEXPLAINED", gap.total()));
-    }
+    let terms = terms(process);
     let when = when(process.ending);
     let rounded = rounded(&terms.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>());
     let names = terms.iter().zip(rounded);
@@ -47,6 +40,20 @@ pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) 
         )?;
     }
     Ok(())
+}
+
+/// The law's left side; a gap is a term of its own.
+pub(in crate::report) fn terms(process: &ProcessProfile) -> Vec<(&'static str, Bytes)> {
+    let mut terms = vec![
+        ("before attach", process.before.total()),
+        ("lines", process.attributed().total()),
+        ("unattributed", process.unattributed_net().total()),
+    ];
+    let gap = process.law_gap().total();
+    if gap != Bytes::ZERO {
+        terms.push(("UNEXPLAINED", gap));
+    }
+    terms
 }
 
 /// What the law's right side is called.
