@@ -8,10 +8,12 @@ mod figures;
 mod fit;
 mod grid;
 pub mod json;
+pub mod plot;
 pub mod printable;
 pub mod sources;
 pub mod table;
 
+pub use plot::PlotOptions;
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};
 pub use table::{Column, TableOptions};

@@ -25,6 +25,7 @@ mod top;
 
 pub use choice::shown_files;
 pub use column::{Column, UnknownColumn};
+pub(super) use summary::command_line;
 
 /// What to show, and how wide.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,17 @@
 //! The printed forms of hand-made profiles, compared whole with `tests/golden/`.
 //!
 //! The figures in the profiles are chosen so that what must be printed can be worked out on paper;
-//! each test says the sums. `MEMTRACE_BLESS=1` writes the golden files anew, to be read before they
-//! are committed.
+//! each test says the sums. `MEMTRACE_BLESS=1` writes the golden files (and the pictures in
+//! `docs/images`) anew, to be looked at before they are committed.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod build;
 mod json_report;
 mod law_report;
+mod plot_report;
+mod service;
+mod svg;
 mod table_report;
 
 use std::path::PathBuf;

@@ -60,7 +60,7 @@ pub(super) fn ending(ending: Ending) -> &'static str {
 }
 
 /// Arguments as a shell would take them, harmless on a terminal.
-pub(super) fn command_line(command: &[String]) -> String {
+pub(in crate::report) fn command_line(command: &[String]) -> String {
     let quoted = |argument: &String| {
         let plain = |c: char| !c.is_whitespace() && !"'\"\\$`|&;<>()*?#".contains(c);
         if !argument.is_empty() && argument.chars().all(plain) {
