@@ -4,10 +4,12 @@
 //! [`SourceTexts`] that somebody else has read, and its options; it writes to the writer it is
 //! given. It opens nothing, takes no clock and knows neither aya nor clap nor tokio.
 
+mod course;
 mod figures;
 mod fit;
 mod grid;
 pub mod json;
+pub mod mprof;
 pub mod plot;
 pub mod printable;
 pub mod sources;

@@ -7,6 +7,8 @@ mod bench;
 mod demo;
 mod ebpf;
 mod interpreters;
+mod mprof;
+mod pip;
 mod process;
 mod python;
 mod setup;

@@ -1,12 +1,12 @@
 //! `cargo xtask setup`: installs what is missing, from package registries only, and says what.
 //!
-//! Three kinds of need: Debian packages by name, programs by `cargo install`, and numpy for each
-//! Python series below the build folder, so that no Python installation of the machine is touched.
+//! Three kinds of need: Debian packages by name, programs by `cargo install`, and from PyPI numpy for
+//! each Python series and mprof, below the build folder, so that no Python installation of the
+//! machine is touched.
 //! It never removes or upgrades anything.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -14,10 +14,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::interpreters;
 use crate::process::{self, root};
 use crate::python::{self, Python};
 use crate::toolchain::{self, LINKER_VERSION, LLVM};
+use crate::{interpreters, mprof, pip};
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -59,6 +59,8 @@ enum Need {
     Nextest,
     /// numpy for an interpreter, in this folder.
     Numpy(Python, PathBuf),
+    /// memory_profiler's mprof, in this folder.
+    Mprof(PathBuf),
 }
 
 impl Need {
@@ -68,6 +70,7 @@ impl Need {
             Self::Linker => format!("bpf-linker {LINKER_VERSION} (cargo install)"),
             Self::Nextest => "cargo-nextest (cargo install)".to_owned(),
             Self::Numpy(python, _) => format!("numpy for Python {} (pip)", python.series()),
+            Self::Mprof(_) => "mprof and matplotlib (pip)".to_owned(),
         }
     }
 }
@@ -111,6 +114,7 @@ fn missing(purpose: Purpose) -> Vec<Need> {
             needs.push(Need::Nextest);
         }
         needs.extend(missing_numpy());
+        needs.extend(Some(mprof::folder()).filter(|folder| !folder.exists()).map(Need::Mprof));
     }
     if purpose != Purpose::Tests {
         let absent = toolchain::PACKAGES.iter().copied().filter(|name| !is_installed(name));
@@ -161,6 +165,7 @@ fn install(needs: &[Need]) -> Result<()> {
                 process::run(process::cargo().args(["install", "--locked", "cargo-nextest"]))?;
             }
             Need::Numpy(python, folder) => install_numpy(python, folder)?,
+            Need::Mprof(folder) => mprof::install(folder)?,
         }
     }
     Ok(())
@@ -204,22 +209,5 @@ fn install_linker() -> Result<()> {
 }
 
 fn install_numpy(python: &Python, folder: &Path) -> Result<()> {
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    // A folder that appears only when it is complete.
-    let part = PathBuf::from(format!("{}.part", folder.display()));
-    if part.exists() {
-        fs::remove_dir_all(&part).with_context(|| format!("cannot remove {}", part.display()))?;
-    }
-    process::run(
-        Command::new(&python.path)
-            .env("PIP_ROOT_USER_ACTION", "ignore")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--no-deps", "--only-binary", ":all:"])
-            .arg("--target")
-            .arg(&part)
-            .arg("numpy"),
-    )?;
-    fs::rename(&part, folder).with_context(|| format!("cannot make {}", folder.display()))
+    pip::install(python, folder, &["--no-deps", "numpy"], |_| Ok(()))
 }

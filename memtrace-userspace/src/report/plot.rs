@@ -11,7 +11,6 @@ use crate::profile::Profile;
 
 mod canvas;
 mod choice;
-mod course;
 mod font;
 mod frame;
 mod legend;

@@ -9,6 +9,7 @@
 mod build;
 mod json_report;
 mod law_report;
+mod mprof_report;
 mod plot_report;
 mod service;
 mod svg;

@@ -5,8 +5,8 @@
 use std::cmp::Reverse;
 
 use super::PlotOptions;
-use super::course::{Course, total};
 use crate::profile::{ProcessProfile, Profile};
+use crate::report::course::{Course, total};
 use crate::report::figures::{count, mib_unit};
 use crate::units::{Bytes, Nanos};
 

@@ -1,6 +1,6 @@
 //! From times and bytes to pixels: the rectangle in which a course is drawn.
 
-use super::course::{Course, Point};
+use crate::report::course::{Course, Point};
 use crate::units::Nanos;
 
 /// Room above the highest value, for the label of the peak.

@@ -6,11 +6,11 @@
 use std::io;
 
 use super::canvas::{Canvas, px};
-use super::course::{Course, Layer};
 use super::font::{self, Weight};
 use super::palette::{self, Color};
 use super::scale;
 use crate::profile::LineFigures;
+use crate::report::course::{Course, Layer};
 use crate::report::figures::{count, mib};
 use crate::report::printable;
 use crate::units::{Bytes, Nanos};

@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::course::total;
 use super::scale;
 use crate::profile::{Ending, ProcessProfile, Profile};
+use crate::report::course::total;
 use crate::units::Nanos;
 
 /// Something that happened.

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::io;
 
 use super::canvas::{Canvas, px};
-use super::course::{Course, Point};
 use super::font::{self, Weight};
 use super::frame::Frame;
 use super::legend::{self, Legend, narrow};
@@ -12,6 +11,7 @@ use super::marks::{self, Label, Mark, when};
 use super::palette::Color;
 use super::scale::{self, Tick};
 use crate::profile::Ending;
+use crate::report::course::{Course, Point};
 use crate::report::figures::mib_unit;
 use crate::report::printable;
 use crate::report::table::command_line;

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use super::PlotOptions;
 use super::canvas::{Canvas, px};
 use super::choice::Choice;
-use super::course::Course;
 use super::font::{self, Weight};
 use super::marks::Lives;
 use super::palette;
 use super::panel::{self, Panel};
 use super::scale;
 use crate::profile::Profile;
+use crate::report::course::Course;
 use crate::report::figures::count;
 use crate::report::json::rfc3339;
 

@@ -7,12 +7,12 @@ use std::io::{self, Write};
 
 use super::PlotOptions;
 use super::choice::Choice;
-use super::course::Course;
 use super::legend::narrow;
 use super::marks::{self, Lives, when};
 use super::palette::{self, Color};
 use super::scale;
 use crate::profile::Profile;
+use crate::report::course::Course;
 use crate::report::figures::mib_unit;
 use crate::report::fit::{cut_middle, width};
 use crate::report::grid::emphasis;

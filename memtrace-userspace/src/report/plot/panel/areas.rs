@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::io;
 
 use super::{Panel, SIZE};
+use crate::report::course::{Course, Layer, Point};
 use crate::report::figures::mib_unit;
 use crate::report::plot::canvas::{Canvas, px};
-use crate::report::plot::course::{Course, Layer, Point};
 use crate::report::plot::font::{self, Weight};
 use crate::report::plot::frame::{Frame, sampled};
 use crate::report::plot::legend::{self, narrow};

@@ -3,7 +3,7 @@
 //! With colours, a cell shows up to two layers by eighths of its height. Without, it shows the letter
 //! of the layer that has most of it, and the top of all layers by eighths.
 
-use crate::report::plot::course::{Course, Point};
+use crate::report::course::{Course, Point};
 use crate::units::Nanos;
 
 /// One to seven eighths of a cell, from below.

@@ -2,9 +2,9 @@
 //! are not drawn in full.
 
 use super::cells::{sampled, spark};
+use crate::report::course::{Course, Layer};
 use crate::report::figures::mib;
 use crate::report::fit::{cut_end, cut_middle, width};
-use crate::report::plot::course::{Course, Layer};
 use crate::report::plot::legend::{name, narrow, shortened, within_the_window};
 use crate::report::plot::palette::Color;
 use crate::report::table::command_line;
