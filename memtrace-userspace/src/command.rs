@@ -3,8 +3,10 @@
 //! Errors are passed up; the exit code is chosen in `main.rs`.
 
 pub mod attach;
+pub mod color;
 pub mod doctor;
 pub mod output;
+pub mod plot;
 pub mod ps;
 pub mod run;
 mod trace;

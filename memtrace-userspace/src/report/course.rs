@@ -116,16 +116,20 @@ impl<'a> Course<'a> {
 
     /// The same course in about as many points as there are columns: of the points in a column the
     /// last one stays, with the highest peak of them all.
-    pub(super) fn thinned(mut self, columns: usize) -> Self {
+    pub(super) fn thinned(self, columns: usize) -> Self {
         if self.points.len() <= columns {
             return self;
         }
         let (start, span) = (self.start().0, (self.end().0 - self.start().0).max(1));
         let column = |at: Nanos| u128::from(at.0 - start) * columns as u128 / u128::from(span);
-        // Where the process begins stays as it is.
-        let mut kept = vec![self.points.remove(0)];
-        for mut point in self.points {
-            let last = kept.pop_if(|last| last.at.0 > start && column(last.at) == column(point.at));
+        // Where the process begins and where it is highest stay as they are.
+        let highest = self.highest();
+        let mut kept = Vec::new();
+        for (number, mut point) in self.points.into_iter().enumerate() {
+            let last = kept.pop_if(|last: &mut Point| {
+                let stays = last.at.0 == start || number == highest + 1;
+                !stays && column(last.at) == column(point.at)
+            });
             if let Some(last) = last {
                 point.peak = point.peak.max(last.peak);
             }

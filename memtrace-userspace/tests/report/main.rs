@@ -30,3 +30,14 @@ fn check(name: &str, actual: &str) {
     }
     assert_eq!(golden, actual, "{name}");
 }
+
+/// A page of the documentation.
+fn document(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// `text` as a page shows what a program prints.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", format!("    {line}").trim_end())).collect()
+}

@@ -10,7 +10,7 @@ use resvg::tiny_skia::Pixmap;
 
 use super::build::*;
 use super::service::service;
-use super::{check, json_report};
+use super::{check, document, indented, json_report};
 
 fn printed(profile: &Profile) -> String {
     let mut out = Vec::new();
@@ -41,6 +41,7 @@ fn the_mprof_file_of_a_server_and_its_worker() {
         text.contains("\nFUNC app.handle 12.000000 1785924000.0000 51.750000 1785924060.0000 0\n")
     );
     check("mprof.dat", &text);
+    assert!(document("mprof.md").contains(&indented(&text)), "docs/mprof.md");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::build::*;
 use super::service::service;
 use super::svg::{Element, Panel, Svg};
-use super::{check, json_report};
+use super::{check, document, indented, json_report};
 
 fn text(profile: &Profile, options: &PlotOptions) -> String {
     let mut out = Vec::new();
@@ -277,6 +277,7 @@ fn the_pictures_in_the_documentation_are_what_is_drawn() {
     let committed = Pixmap::decode_png(&std::fs::read(&path).unwrap()).unwrap();
     let drawn = Pixmap::decode_png(&drawn).unwrap();
     assert!(committed.data() == drawn.data(), "docs/images/plot.png is not what is drawn");
+    assert!(document("plot.md").contains(&indented(&text(&profile, &options))), "docs/plot.md");
 }
 
 #[test]
@@ -333,6 +334,33 @@ fn a_plot_of_any_profile_can_be_drawn() {
 }
 
 #[test]
+fn a_plot_of_many_moments_keeps_its_peak_and_its_end() {
+    // A million seconds of 10 MiB; at one of them a line has 5 MiB more, and gives them back.
+    let at = |second: u64, held: f64, change: f64| {
+        let changes = if change == 0.0 { &[][..] } else { &[(0, change)] };
+        moment(second, memory(10.0 + held, 0.0, 0.0), 10.0 + held, changes)
+    };
+    let mut moments: Vec<_> = (1..=100_000).map(|number| at(10 * number, 0.0, 0.0)).collect();
+    moments[70_000] = at(700_010, 5.0, 5.0);
+    moments[70_001] = at(700_020, 0.0, -5.0);
+    let process = ProcessProfile {
+        peak: mib(15.0),
+        lines: vec![line("/a.py", "f", 1, 1, Memory::ZERO)],
+        moments,
+        ..process(1, &["python"], memory(10.0, 0.0, 0.0))
+    };
+    let profile = Profile { duration: Nanos(1_000_000_000_000_000), ..profile(vec![process]) };
+    let drawn = svg(&profile, &PlotOptions::default());
+    let read = Svg::read(&drawn);
+    let points = read.panels[0].rss.points();
+    assert!((1000..2500).contains(&points.len()), "{}", points.len());
+    let highest = points.iter().map(|(_, y)| read.panels[0].mib_at(*y)).fold(0.0, f64::max);
+    assert!((highest - 15.0).abs() < 0.01);
+    assert_eq!(read.panels[0].areas[1].number("data-peak-bytes"), 5.0 * f64::from(1 << 20));
+    assert!(drawn.contains("peak 15.000 MiB at 8 d 2 h"));
+}
+
+#[test]
 fn a_plot_is_harmless_whatever_the_names() {
     let name = "/tmp/</text><script>alert(1)</script>\"'&\u{1b}[2J\u{202e}\u{ffff}\n]]>数据 $x$.py";
     let mut process = server();
@@ -361,6 +389,13 @@ fn a_plot_tells_of_what_it_does_not_show() {
     let notes = |svg: &Svg| svg.texts.iter().map(|text| text.text.clone()).collect::<Vec<_>>();
     assert!(
         notes(&read).contains(&"2 more processes not shown (peak at most 2.000 MiB each).".into())
+    );
+    // 700 pixels have room for three panels (700 - 64 - 58 = 578; 80 and 84 around each).
+    let low = PlotOptions { height: Some(700), ..Default::default() };
+    let read = Svg::read(&svg(&eight, &low));
+    assert_eq!(read.panels.len(), 3);
+    assert!(
+        notes(&read).contains(&"5 more processes not shown (peak at most 5.000 MiB each).".into())
     );
     let only = PlotOptions { process: Some(3), ..Default::default() };
     let read = Svg::read(&svg(&eight, &only));
@@ -401,7 +436,11 @@ fn a_plot_tells_of_what_it_does_not_show() {
         ..process(1, &["python"], memory(5.0, 0.0, 0.0))
     };
     let read = Svg::read(&svg(&profile(vec![swapped]), &PlotOptions::default()));
-    assert!(notes(&read).iter().any(|note| note.contains("up to 15.000 MiB of what lines grew")));
+    assert!(
+        notes(&read)
+            .iter()
+            .any(|note| note.contains("up to 15.000 MiB of what lines grew is no longer"))
+    );
     let (top, bottom, _) = read.panels[0].right_end(&read.panels[0].areas[1]);
     assert!((top - 15.0).abs() < 0.03 && bottom.abs() < 0.03, "{top} {bottom}");
 }

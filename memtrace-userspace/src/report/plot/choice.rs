@@ -62,8 +62,8 @@ impl<'a> Choice<'a> {
             if below > 0 {
                 let below = mib_unit(Bytes(below.min(i128::from(i64::MAX)) as i64));
                 notes.push(format!(
-                    "Process {pid}: up to {below} of what lines grew was taken from RSS by the kernel \
-                     (swap, reclaim); the lowest areas are cut off by as much."
+                    "Process {pid}: up to {below} of what lines grew is no longer in RSS (swapped or \
+                     reclaimed); the lowest areas are cut off by as much."
                 ));
             }
         }

@@ -18,7 +18,7 @@ use crate::units::{Bytes, Nanos};
 /// Of a row, at most and at least.
 const ROWS: (f64, f64) = (18.0, 13.0);
 /// Of a column of numbers.
-const NUMBER: f64 = 72.0;
+const NUMBER: f64 = 68.0;
 /// Of a colour's square, with the gap after it.
 const SQUARE: f64 = 18.0;
 /// Rows that are no lines: header, RSS, within the window, others, base.
@@ -164,7 +164,8 @@ pub(super) fn name(layer: &Layer<'_>) -> String {
 /// The name of a layer without so many of its folders that it fits; `None` where that is not enough.
 pub(super) fn shortened(name: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
     let ends = name.match_indices('/').skip(1).map(|(at, _)| format!("…{}", &name[at..]));
-    std::iter::once(name.to_owned()).chain(ends).find(|name| fits(name))
+    let bare = name.rsplit('/').next().map(str::to_owned);
+    std::iter::once(name.to_owned()).chain(ends).chain(bare).find(|name| fits(name))
 }
 
 /// `file:line`

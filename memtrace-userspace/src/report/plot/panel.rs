@@ -52,7 +52,7 @@ pub(super) struct Panel<'a> {
 impl Panel<'_> {
     /// Draws it.
     pub(super) fn draw(&self, canvas: &mut Canvas<'_>) -> io::Result<()> {
-        let legend_width = (self.size.0 * 0.36).clamp(220.0, 440.0);
+        let legend_width = (self.size.0 * 0.36).clamp(270.0, 440.0);
         let frame = Frame::new(
             (self.place.0 + LEFT, self.place.1 + ABOVE),
             (self.size.0 - LEFT - GAP - legend_width, self.size.1 - AROUND),
@@ -210,11 +210,11 @@ impl Panel<'_> {
         let course = self.course;
         let peak = course.peak();
         let y = frame.y(peak.max(0) as f64);
-        let mut text = format!("peak {}", mib_unit(narrow(peak)));
+        let figure = format!("peak {}", mib_unit(narrow(peak)));
         let known = course.peak_time();
-        if let Some(between) = known {
-            text = format!("{text} {}", when(between, self.time));
-        }
+        let text = known.map(|between| format!("{figure} {}", when(between, self.time)));
+        let half = |text: &str| font::width(text, SIZE, Weight::Bold) / 2.0 + 2.0;
+        let text = text.filter(|text| 2.0 * half(text) < frame.width).unwrap_or(figure);
         let (from, to) = known.unwrap_or((course.start(), course.end()));
         let (from, to) = (frame.x(from.0 as f64), frame.x(to.0 as f64));
         let middle = (from + to) / 2.0;
@@ -229,7 +229,7 @@ impl Panel<'_> {
             let dot = [("cx", &*px(middle)), ("cy", &px(y)), ("r", "3.5"), ("fill", red)];
             canvas.empty("circle", &dot)?;
         }
-        let half = font::width(&text, SIZE, Weight::Bold) / 2.0 + 2.0;
+        let half = half(&text);
         let x = if 2.0 * half < frame.width {
             middle.clamp(frame.left + half, frame.right() - half)
         } else {

@@ -1,6 +1,7 @@
 //! The page: title, one panel for each process, what is left to say. Panels draw themselves.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 use super::PlotOptions;
 use super::canvas::{Canvas, px};
@@ -18,11 +19,13 @@ use crate::report::json::rfc3339;
 /// Unless asked for.
 const WIDTH: u32 = 1200;
 /// Narrower, nothing can be read; larger, pixels take gigabytes.
-const WIDTHS: std::ops::RangeInclusive<u32> = 480..=8192;
-const HEIGHTS: std::ops::RangeInclusive<u32> = 240..=8192;
-/// A panel's height unless asked for: alone, and with others.
+const WIDTHS: RangeInclusive<u32> = 640..=8192;
+const HEIGHTS: RangeInclusive<u32> = 320..=8192;
+/// A panel's height, without what is around it, unless asked for: alone, and with others.
 const ALONE: f64 = 480.0;
 const WITH_OTHERS: f64 = 260.0;
+/// Less than this, and there are fewer panels.
+const LEAST: f64 = 80.0;
 
 const MARGIN: f64 = 24.0;
 const TITLE: f64 = 18.0;
@@ -37,19 +40,21 @@ pub(super) fn write(
     profile: &Profile,
     options: &PlotOptions,
 ) -> io::Result<()> {
-    let choice = Choice::of(profile, options, options.processes.max(1));
-    let panels = choice.shown.len().max(1) as f64;
-    let width = f64::from(options.width.unwrap_or(WIDTH).clamp(*WIDTHS.start(), *WIDTHS.end()));
+    let width = clamped(options.width.unwrap_or(WIDTH), WIDTHS);
     // What is asked for is divided among the panels, with two rows for notes.
-    let asked =
-        options.height.map(|height| f64::from(height.clamp(*HEIGHTS.start(), *HEIGHTS.end())));
-    let each = match asked {
-        Some(height) => (height - HEADER - 2.0 * NOTE - MARGIN) / panels - panel::AROUND,
+    let asked = options.height.map(|height| clamped(height, HEIGHTS));
+    let room = asked.map(|height| height - HEADER - 2.0 * NOTE - MARGIN);
+    let fit = room.map_or(usize::MAX, |room| (room / (LEAST + panel::AROUND)) as usize);
+    let choice = Choice::of(profile, options, options.processes.min(fit).max(1));
+    let panels = choice.shown.len().max(1) as f64;
+    let each = match room {
+        Some(room) => room / panels - panel::AROUND,
         None if choice.shown.len() <= 1 => ALONE,
         None => WITH_OTHERS,
     };
     let lines = options.lines.min(panel::lines_that_fit(each));
-    let columns = width as usize;
+    // Twice as many as can be told apart.
+    let columns = 2 * width as usize;
     let courses: Vec<Course<'_>> = choice
         .shown
         .iter()
@@ -98,6 +103,10 @@ pub(super) fn write(
     }
     canvas.close("svg")?;
     canvas.finish()
+}
+
+fn clamped(size: u32, sizes: RangeInclusive<u32>) -> f64 {
+    f64::from(size.clamp(*sizes.start(), *sizes.end()))
 }
 
 fn style() -> String {
