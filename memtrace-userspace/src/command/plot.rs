@@ -64,6 +64,7 @@ fn options(args: &PlotArgs) -> PlotOptions {
         width: args.width.or(terminal.map(|(columns, _)| columns)),
         height: args.height.or(terminal.map(|(_, rows)| rows)),
         process: args.process,
+        begins_later: args.from.is_some_and(|from| !from.is_zero()),
         color: color::wanted(terminal.is_some()),
         ..PlotOptions::default()
     }

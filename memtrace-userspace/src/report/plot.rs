@@ -36,13 +36,24 @@ pub struct PlotOptions {
     pub processes: usize,
     /// Only this process.
     pub process: Option<u32>,
+    /// Whether the profile is of a part of time that begins after the trace did: what is there at its
+    /// beginning did not begin then.
+    pub begins_later: bool,
     /// Whether text has colours (escape codes). Pictures always do.
     pub color: bool,
 }
 
 impl Default for PlotOptions {
     fn default() -> Self {
-        Self { width: None, height: None, lines: 10, processes: 6, process: None, color: false }
+        Self {
+            width: None,
+            height: None,
+            lines: 10,
+            processes: 6,
+            process: None,
+            begins_later: false,
+            color: false,
+        }
     }
 }
 

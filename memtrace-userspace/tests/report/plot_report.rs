@@ -240,6 +240,17 @@ fn the_svg_marks_an_exec_as_one_process_going_on() {
 }
 
 #[test]
+fn the_svg_of_a_part_of_time_marks_no_beginning_that_was_before_it() {
+    let part = PlotOptions { begins_later: true, ..Default::default() };
+    let read = Svg::read(&svg(&service(), &part));
+    let first = |panel: &Panel| {
+        panel.texts.iter().find(|text| text.attribute("class") == "mark").unwrap().text.clone()
+    };
+    assert_eq!(first(&read.panels[0]), "fork 1812");
+    assert_eq!(first(&read.panels[1]), "forked from 1729");
+}
+
+#[test]
 fn the_png_is_the_svg_in_pixels_of_the_size_asked_for() {
     let profile = profile(vec![server()]);
     let options = PlotOptions { width: Some(1000), height: Some(500), ..Default::default() };

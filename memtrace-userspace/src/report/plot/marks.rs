@@ -38,18 +38,21 @@ pub(super) enum Event {
 /// Which processes of a profile called exec, so that what came next is no new process.
 #[derive(Debug)]
 pub(super) struct Lives<'a> {
+    profile: &'a Profile,
+    /// Whether what is there at time zero began before.
+    begins_later: bool,
     execed: HashMap<u32, Vec<&'a ProcessProfile>>,
 }
 
 impl<'a> Lives<'a> {
-    pub(super) fn of(profile: &'a Profile) -> Self {
+    pub(super) fn of(profile: &'a Profile, begins_later: bool) -> Self {
         let mut execed: HashMap<u32, Vec<&ProcessProfile>> = HashMap::new();
         for process in &profile.processes {
             if process.ending == Ending::Execed {
                 execed.entry(process.pid).or_default().push(process);
             }
         }
-        Self { execed }
+        Self { profile, begins_later, execed }
     }
 
     /// Whether it is not a process's first life.
@@ -61,10 +64,11 @@ impl<'a> Lives<'a> {
     }
 
     /// All that happened to `process`, in the order of time.
-    pub(super) fn marks(&self, profile: &Profile, process: &ProcessProfile) -> Vec<Mark> {
+    pub(super) fn marks(&self, process: &ProcessProfile) -> Vec<Mark> {
         let mut marks = vec![Mark { at: process.began, event: self.beginning(process) }];
+        marks.retain(|mark| mark.at > Nanos(0) || !self.begins_later);
         let alive = process.began..=process.ended.unwrap_or(Nanos(u64::MAX));
-        for child in &profile.processes {
+        for child in &self.profile.processes {
             // What began with it was there already, and was attached with it.
             let own = child.parent == Some(process.pid) && child.began > process.began;
             if own && alive.contains(&child.began) && !self.is_after_exec(child) {
@@ -84,9 +88,10 @@ impl<'a> Lives<'a> {
     fn beginning(&self, process: &ProcessProfile) -> Event {
         match process.parent {
             _ if self.is_after_exec(process) => Event::AfterExec,
-            Some(parent) => Event::Forked(parent),
-            None if total(process.before) == 0 => Event::Started,
-            None => Event::Attached,
+            // What was there at the start is a child of another that was.
+            Some(parent) if process.began > Nanos(0) => Event::Forked(parent),
+            _ if total(process.before) == 0 => Event::Started,
+            _ => Event::Attached,
         }
     }
 }

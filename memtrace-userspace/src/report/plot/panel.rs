@@ -8,7 +8,7 @@ use super::font::{self, Weight};
 use super::frame::Frame;
 use super::legend::{self, Legend, narrow};
 use super::marks::{self, Label, Mark, when};
-use super::palette::Color;
+use super::palette::{self, Color};
 use super::scale::{self, Tick};
 use crate::profile::Ending;
 use crate::report::course::{Course, Point};
@@ -167,7 +167,7 @@ impl Panel<'_> {
                 ("class", "rss"),
                 ("points", &line.join(" ")),
                 ("fill", "none"),
-                ("stroke", &super::palette::INK.hex()),
+                ("stroke", &palette::INK.hex()),
                 ("stroke-width", "1.6"),
                 ("stroke-linejoin", "round"),
                 ("data-end-bytes", &self.course.last().rss.to_string()),

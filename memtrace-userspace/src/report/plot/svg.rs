@@ -15,6 +15,7 @@ use crate::profile::Profile;
 use crate::report::course::Course;
 use crate::report::figures::count;
 use crate::report::json::rfc3339;
+use crate::units::Nanos;
 
 /// Unless asked for.
 const WIDTH: u32 = 1200;
@@ -81,14 +82,14 @@ pub(super) fn write(
         .empty("rect", &[("width", "100%"), ("height", "100%"), ("fill", &palette::PAPER.hex())])?;
     header(&mut canvas, profile, &courses, width)?;
 
-    let lives = Lives::of(profile);
+    let lives = Lives::of(profile, options.begins_later);
     let colors = palette::colors(&courses);
     let mut top = HEADER;
     for (course, colors) in courses.iter().zip(&colors) {
         let panel = Panel {
             course,
             colors,
-            marks: lives.marks(profile, course.process),
+            marks: lives.marks(course.process),
             time: Choice::time(&courses),
             place: (MARGIN, top),
             size: (width - 2.0 * MARGIN, each + panel::AROUND),
@@ -133,7 +134,7 @@ fn header(
     let (start, end) = Choice::time(courses);
     let mut words = vec![
         format!("started {}", rfc3339(profile.started_at)),
-        format!("{} shown", scale::time(crate::units::Nanos(end.0.saturating_sub(start.0)))),
+        format!("{} shown", scale::time(Nanos(end.0.saturating_sub(start.0)))),
         count(processes, "process", "processes"),
         format!("Linux {}", profile.kernel),
     ];

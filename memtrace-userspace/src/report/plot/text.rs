@@ -77,7 +77,7 @@ pub(super) fn write(
     let signs = key::signs(&course);
     title(out, &course, time, room, options.color)?;
     let drawing = Drawing { course: &course, signs: &signs, colors, time, columns, rows };
-    drawing.write(out, &Lives::of(profile).marks(profile, largest))?;
+    drawing.write(out, &Lives::of(profile, options.begins_later).marks(largest))?;
     for row in key::entries(&course, &signs, colors, room) {
         writeln!(out, "{row}")?;
     }
