@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -125,6 +125,32 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
+/// `memtrace plot`
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// A recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Draw into this file, by its ending .svg, .png or .txt; in the terminal unless given
+    #[arg(short, long, value_name = "FILE", value_parser = picture())]
+    pub output: Option<PathBuf>,
+    /// Begin at this time after the start: 90s, 5m, 1h30m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub from: Option<Duration>,
+    /// End at this time after the start
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub to: Option<Duration>,
+    /// Only the process with this id
+    #[arg(long, value_name = "PID")]
+    pub process: Option<u32>,
+    /// Width in pixels (640 to 8192; 1200 is the default), of text in columns
+    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u32).range(40..=8192))]
+    pub width: Option<u32>,
+    /// Height in pixels (320 to 8192), of text in rows; by default what it takes
+    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub height: Option<u32>,
+}
+
 /// `memtrace ps` and `memtrace doctor`
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -184,6 +210,17 @@ fn measures() -> impl TypedValueParser<Value = Measure> {
         .try_map(|name| name.parse::<Measure>())
 }
 
+/// A file whose ending says what to draw into it.
+fn picture() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+        match ending.as_deref().and_then(|ending| ending.to_str()) {
+            Some("svg" | "png" | "txt") => Ok(path),
+            _ => Err("its name must end in .svg, .png or .txt"),
+        }
+    })
+}
+
 fn ring_bytes(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(bytes) if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) => Ok(bytes),
@@ -200,6 +237,23 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plots_file_says_by_its_ending_what_it_is() {
+        #[derive(Parser)]
+        struct Plot {
+            #[command(flatten)]
+            args: PlotArgs,
+        }
+        let typed = |typed: &str| Plot::try_parse_from(typed.split(' ')).map(|plot| plot.args);
+        let args = typed("plot a.memtrace -o b.Svg --from 90s --width 640").unwrap();
+        assert_eq!(args.output, Some("b.Svg".into()));
+        assert_eq!((args.from, args.width), (Some(Duration::from_secs(90)), Some(640)));
+        for file in ["b", "b.jpg", "svg", "b.svg.gz"] {
+            let error = typed(&format!("plot a.memtrace -o {file}")).unwrap_err().to_string();
+            assert!(error.contains("must end in .svg, .png or .txt"), "{error}");
+        }
     }
 
     #[test]

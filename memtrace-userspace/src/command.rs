@@ -8,6 +8,7 @@ pub mod completions;
 pub mod doctor;
 pub mod form;
 pub mod output;
+pub mod plot;
 pub mod progress;
 pub mod ps;
 pub mod run;

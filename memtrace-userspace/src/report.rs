@@ -5,6 +5,7 @@
 //! given. It opens nothing, takes no clock and knows neither aya nor clap nor tokio.
 
 mod balance;
+mod course;
 pub mod csv;
 pub mod diff;
 pub(crate) mod figures;
@@ -15,6 +16,8 @@ mod grid;
 pub mod html;
 pub mod json;
 mod measure;
+pub mod mprof;
+pub mod plot;
 pub mod pprof;
 pub mod printable;
 pub mod sources;
@@ -23,6 +26,7 @@ pub mod table;
 
 pub use html::HtmlOptions;
 pub use measure::{Measure, UnknownMeasure};
+pub use plot::PlotOptions;
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};
 pub use stacks::StackOptions;

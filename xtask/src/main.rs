@@ -9,6 +9,8 @@ mod demo;
 mod ebpf;
 mod interpreters;
 mod man;
+mod mprof;
+mod pip;
 mod process;
 mod python;
 mod setup;

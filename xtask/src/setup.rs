@@ -1,13 +1,12 @@
 //! `cargo xtask setup`: installs what is missing, from package registries only, and says what.
 //!
-//! Four kinds of need: Debian packages by name, programs by `cargo install`, numpy for each Python
-//! series and readers of report formats below the build folder, so that no Python installation and
-//! no node of the machine is touched.
+//! Four kinds of need: Debian packages by name, programs by `cargo install`, from PyPI numpy for each
+//! Python series and mprof, from npm readers of report formats; the last two below the build folder,
+//! so that no Python installation and no node of the machine is touched.
 //! It never removes or upgrades anything.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -15,12 +14,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::browser;
-use crate::interpreters;
 use crate::process::{self, root};
 use crate::python::{self, Python};
 use crate::toolchain::{self, LINKER_VERSION, LLVM};
-use crate::viewers;
+use crate::{browser, interpreters, mprof, pip, viewers};
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -64,6 +61,8 @@ enum Need {
     Numpy(Python, PathBuf),
     /// Readers of report formats.
     Viewers,
+    /// memory_profiler's mprof, in this folder.
+    Mprof(PathBuf),
 }
 
 impl Need {
@@ -76,6 +75,7 @@ impl Need {
             Self::Viewers => {
                 format!("{} (npm)", viewers::PACKAGES.map(|(name, _)| name).join(", "))
             }
+            Self::Mprof(_) => "mprof and matplotlib (pip)".to_owned(),
         }
     }
 }
@@ -121,6 +121,7 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         }
         needs.extend(missing_numpy());
         needs.extend(missing_viewers());
+        needs.extend(Some(mprof::folder()).filter(|folder| !folder.exists()).map(Need::Mprof));
     }
     if purpose != Purpose::Tests {
         let absent = toolchain::PACKAGES.iter().copied().filter(|name| !is_installed(name));
@@ -184,6 +185,7 @@ fn install(needs: &[Need]) -> Result<()> {
             }
             Need::Numpy(python, folder) => install_numpy(python, folder)?,
             Need::Viewers => viewers::install()?,
+            Need::Mprof(folder) => mprof::install(folder)?,
         }
     }
     Ok(())
@@ -227,22 +229,5 @@ fn install_linker() -> Result<()> {
 }
 
 fn install_numpy(python: &Python, folder: &Path) -> Result<()> {
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    // A folder that appears only when it is complete.
-    let part = PathBuf::from(format!("{}.part", folder.display()));
-    if part.exists() {
-        fs::remove_dir_all(&part).with_context(|| format!("cannot remove {}", part.display()))?;
-    }
-    process::run(
-        Command::new(&python.path)
-            .env("PIP_ROOT_USER_ACTION", "ignore")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--no-deps", "--only-binary", ":all:"])
-            .arg("--target")
-            .arg(&part)
-            .arg("numpy"),
-    )?;
-    fs::rename(&part, folder).with_context(|| format!("cannot make {}", folder.display()))
+    pip::install(python, folder, &["--no-deps", "numpy"], |_| Ok(()))
 }

@@ -1,8 +1,8 @@
 //! The printed forms of hand-made profiles, compared whole with `tests/golden/`.
 //!
 //! The figures in the profiles are chosen so that what must be printed can be worked out on paper;
-//! each test says the sums. `MEMTRACE_BLESS=1` writes the golden files anew, to be read before they
-//! are committed.
+//! each test says the sums. `MEMTRACE_BLESS=1` writes the golden files (and the pictures in
+//! `docs/images`) anew, to be looked at before they are committed.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -15,6 +15,10 @@ mod folded_report;
 mod html_report;
 mod json_report;
 mod law_report;
+mod mprof_report;
+mod plot_report;
+mod service;
+mod svg;
 mod table_report;
 
 use std::path::PathBuf;
@@ -31,4 +35,15 @@ fn check(name: &str, actual: &str) {
         assert_eq!(pair.0, pair.1, "{name}, line {number}; the whole:\n{actual}");
     }
     assert_eq!(golden, actual, "{name}");
+}
+
+/// A page of the documentation.
+fn document(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// `text` as a page shows what a program prints.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", format!("    {line}").trim_end())).collect()
 }
