@@ -7,4 +7,5 @@ pub mod doctor;
 pub mod output;
 pub mod ps;
 pub mod run;
+pub mod top;
 mod trace;

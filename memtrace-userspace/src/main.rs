@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use memtrace::cli::{Cli, Command, Format, ListArgs};
-use memtrace::command::{attach, doctor, output::Output, ps, run};
+use memtrace::command::{attach, doctor, output::Output, ps, run, top};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
 use tracing_subscriber::EnvFilter;
@@ -35,6 +35,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
     match &cli.command {
         Command::Attach(args) => attach::run(args).await.map(|()| 0),
         Command::Run(args) => run::run(args).await,
+        Command::Top(args) => top::run(args).await.map(|()| 0),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
             ps::run(format, out).map(|()| true)
@@ -72,7 +73,7 @@ fn log_to_stderr(cli: &Cli) {
     let (verbose, quiet) = match &cli.command {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
-        Command::Ps(_) | Command::Doctor(_) => (false, false),
+        Command::Top(_) | Command::Ps(_) | Command::Doctor(_) => (false, false),
     };
     let level = match (verbose, quiet) {
         (true, _) => "memtrace=debug",
@@ -81,7 +82,7 @@ fn log_to_stderr(cli: &Cli) {
     };
     // A logger that is there already is as good.
     let _ = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(memtrace::top::log::writer)
         .with_env_filter(EnvFilter::new(level))
         .with_timer(tracing_subscriber::fmt::time::uptime())
         .try_init();

@@ -1,5 +1,6 @@
-//! What `attach` and `run` share: the plan, the stop, the report.
+//! What commands that trace share: the targets, the plan, the stop, the report.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
@@ -7,17 +8,18 @@ use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::Output;
-use crate::cli::{Bind, Format, TraceArgs};
+use crate::cli::{Bind, Format, ProbeArgs, TraceArgs};
 use crate::kernel::Options;
+use crate::python::{Images, Interpreter};
 use crate::report::{SourceTexts, json, table};
-use crate::session::{Binding, Plan, Traced};
+use crate::session::{Binding, Plan, Traced, look_at};
 use crate::source;
 
 /// Length of a window of time where nobody asks for another.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// What is meant by what was typed.
-pub(super) fn plan(args: &TraceArgs) -> Plan {
+pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
     Plan {
         follow: !args.no_follow,
         binding: match args.bind {
@@ -27,8 +29,15 @@ pub(super) fn plan(args: &TraceArgs) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
-        options: Options { ring_bytes: args.ring_bytes, verbose: args.verbose },
+        options: Options { ring_bytes: args.ring_bytes, verbose },
     }
+}
+
+/// Looks at processes, each once. One that can't be traced is an error.
+pub(super) fn look_at_all(pids: &[u32]) -> Result<Vec<(u32, Interpreter)>> {
+    let pids: BTreeSet<u32> = pids.iter().copied().collect();
+    let mut images = Images::new();
+    pids.into_iter().map(|pid| Ok((pid, look_at(pid, &mut images)?))).collect()
 }
 
 /// The signals that end tracing. After the first one their usual effect is back, so that a second
@@ -55,9 +64,16 @@ impl Stops {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => restore(),
-            _ = self.terminate.recv() => restore(),
+            () = self.signal() => restore(),
             () = time => {}
+        }
+    }
+
+    /// Ready when a signal has come. Its usual effect is not back then.
+    pub(super) async fn signal(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -70,11 +86,15 @@ pub(super) fn restore() {
     }
 }
 
+/// Whether the user has nothing against colours.
+pub(super) fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Writes the report.
 pub(super) fn report(output: Output, args: &TraceArgs, traced: &Traced) -> Result<()> {
     let width = output.terminal_width();
-    let color =
-        width.is_some() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = width.is_some() && wants_color();
     let options = table::TableOptions {
         top_lines: args.limit,
         columns: args.columns.clone(),

@@ -284,7 +284,8 @@ impl Targets {
                 // The files that it was started with may be others than those of its parent.
                 if let Some(target) = self.targets.get_mut(&space) {
                     target.command = command_line(pid);
-                    target.files = TargetFiles::open(pid).ok().map(Arc::new).or(target.files.take());
+                    target.files =
+                        TargetFiles::open(pid).ok().map(Arc::new).or(target.files.take());
                 }
                 self.recognised(space, interpreter);
             }
