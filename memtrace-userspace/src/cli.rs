@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-use crate::report::table::Column;
+use crate::report::{Column, Measure};
 
 /// Which Python line made this process's resident memory grow, and is that memory still there?
 ///
@@ -23,7 +25,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Trace running processes until --duration or Ctrl-C, then print the per-line table
+    /// Trace running processes until --duration or Ctrl-C, then report
     Attach(AttachArgs),
     /// Start a command and trace it from its first instruction
     Run(RunArgs),
@@ -33,6 +35,8 @@ pub enum Command {
     Ps(ListArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
     Doctor(ListArgs),
+    /// Completions for a shell: where to put them says that shell's manual
+    Completions(CompletionsArgs),
 }
 
 /// `memtrace attach`
@@ -63,19 +67,9 @@ pub struct TraceArgs {
     /// Stop after this time: 30s, 5m, 1h30m
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Form of the report
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-    /// Write the report to this file
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Further columns of the tables: Self, Resident, Returned, Faults, Anon, File, Shmem, Copied,
-    /// Released
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub columns: Vec<Column>,
-    /// Lines in the summary over all files
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub limit: usize,
+    /// What to report, and where to
+    #[command(flatten)]
+    pub form: FormArgs,
     /// How to probe
     #[command(flatten)]
     pub probes: ProbeArgs,
@@ -120,24 +114,76 @@ pub struct TopArgs {
     pub probes: ProbeArgs,
 }
 
+/// What all commands that report share.
+#[derive(Debug, Args)]
+pub struct FormArgs {
+    /// Form of the report
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write the report to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What gives stacks their size in folded, flamegraph and pprof: bytes grown, grown less
+    /// returned (net, the default), still resident, or events
+    #[arg(long, value_name = "FIGURE", value_parser = measures())]
+    pub measure: Option<Measure>,
+    /// In folded and flamegraph, a frame for each thread
+    #[arg(long)]
+    pub split_threads: bool,
+    /// Order of the lines in table and csv, the largest first; net is the default
+    #[arg(long, value_name = "FIGURE", value_parser = measures())]
+    pub sort: Option<Measure>,
+    /// Lines in the table's summary over all files; 20 is the default
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Further columns of the table: Self, Resident, Returned, Faults, Anon, File, Shmem, Copied,
+    /// Released
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<Column>,
+}
+
+/// `memtrace completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
 /// `memtrace ps` and `memtrace doctor`
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Form of the list
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
     /// Write the list to this file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
 
-/// Forms of a report.
+/// Forms of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ListFormat {
     /// For people
     Table,
     /// For programs
     Json,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: the per-line table
+    Table,
+    /// For programs: one document
+    Json,
+    /// For spreadsheets: one row a line
+    Csv,
+    /// Folded stacks, one a line, for flame graph programs
+    Folded,
+    /// profile.proto, gzip'd, for pprof, speedscope and others
+    Pprof,
+    /// An SVG that zooms and searches, for browsers
+    Flamegraph,
 }
 
 /// How threads are bound.
@@ -164,6 +210,11 @@ fn window(text: &str) -> Result<Duration, String> {
     } else {
         Err("must be from 100ms to 1m".to_owned())
     }
+}
+
+fn measures() -> impl TypedValueParser<Value = Measure> {
+    PossibleValuesParser::new(Measure::ALL.map(Measure::name))
+        .try_map(|name| name.parse::<Measure>())
 }
 
 fn ring_bytes(text: &str) -> Result<u32, String> {

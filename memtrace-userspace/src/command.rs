@@ -3,8 +3,12 @@
 //! Errors are passed up; the exit code is chosen in `main.rs`.
 
 pub mod attach;
+pub mod color;
+pub mod completions;
 pub mod doctor;
+pub mod form;
 pub mod output;
+pub mod progress;
 pub mod ps;
 pub mod run;
 pub mod top;

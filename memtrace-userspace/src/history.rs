@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, Head};
 
-use crate::profile::{Ending, Profile};
+use crate::profile::Profile;
 use crate::report::SourceTexts;
 use crate::units::Nanos;
 use entry::{SpaceId, Window};
@@ -61,8 +61,6 @@ pub struct History {
     sources: Sources,
     /// The latest time of any entry.
     last: Nanos,
-    /// End of tracing, when it was told.
-    over: Option<Nanos>,
 }
 
 impl History {
@@ -77,7 +75,6 @@ impl History {
             index: HashMap::new(),
             sources: Sources::default(),
             last: Nanos(0),
-            over: None,
         }
     }
 
@@ -124,9 +121,6 @@ impl History {
                 self.last = self.last.max(ended.at);
                 let range = self.range.clone();
                 self.space(ended.space)?.end(ended, &range);
-                if ended.ending == Ending::Running {
-                    self.over = Some(self.over.map_or(ended.at, |over| over.max(ended.at)));
-                }
             }
             Entry::Source(source) => {
                 let index = self.index_of(source.space)?;
@@ -134,11 +128,6 @@ impl History {
             }
         }
         Ok(())
-    }
-
-    /// Says how long the trace was, when that is longer than its last entry tells.
-    pub fn finish(&mut self, at: Nanos) {
-        self.last = self.last.max(at);
     }
 
     fn check(&self, window: &Window) -> Result<(), Inconsistent> {

@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod profile;
 pub mod python;
+pub mod recording;
 pub mod report;
 pub mod session;
 pub mod source;

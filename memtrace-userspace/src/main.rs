@@ -1,16 +1,22 @@
 //! The `memtrace` command: parse, run, say what went wrong, choose the exit code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use memtrace::cli::{Cli, Command, Format, ListArgs};
-use memtrace::command::{attach, doctor, output::Output, ps, run, top};
+use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
+use memtrace::command::form::FormError;
+use memtrace::command::progress::Messages;
+use memtrace::command::{attach, color, completions, doctor, output::Output, ps, run, top};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
+use memtrace::top as screen;
 use tracing_subscriber::EnvFilter;
 
 /// Tracing failed.
 const FAILED: u8 = 1;
+/// What was typed can't be meant.
+const WRONG_USAGE: u8 = 2;
 /// The target went away before there was anything to report.
 const TARGET_GONE: u8 = 3;
 
@@ -44,6 +50,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
             let format = if json { doctor::Format::Json } else { doctor::Format::Table };
             doctor::run(format, out)
         }),
+        Command::Completions(args) => completions::run(args).map(|()| 0),
     }
 }
 
@@ -54,13 +61,16 @@ fn list(
 ) -> anyhow::Result<u8> {
     let mut all_well = true;
     Output::open(args.output.as_deref())?.write(|out| {
-        all_well = write(args.format == Format::Json, out)?;
+        all_well = write(args.format == ListFormat::Json, out)?;
         Ok(())
     })?;
     Ok(if all_well { 0 } else { FAILED })
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<FormError>() {
+        return WRONG_USAGE;
+    }
     match error.downcast_ref::<SessionError>() {
         Some(SessionError::Gone(_) | SessionError::Discover(DiscoverError::Exited { .. })) => {
             TARGET_GONE
@@ -73,16 +83,20 @@ fn log_to_stderr(cli: &Cli) {
     let (verbose, quiet) = match &cli.command {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
-        Command::Top(_) | Command::Ps(_) | Command::Doctor(_) => (false, false),
+        Command::Top(_) | Command::Ps(_) | Command::Doctor(_) | Command::Completions(_) => {
+            (false, false)
+        }
     };
     let level = match (verbose, quiet) {
         (true, _) => "memtrace=debug",
         (_, true) => "error",
         _ => "warn",
     };
+    let on_screen = matches!(cli.command, Command::Top(_));
     // A logger that is there already is as good.
     let _ = tracing_subscriber::fmt()
-        .with_writer(memtrace::top::log::writer)
+        .with_writer(|| screen::log::writer(Messages))
+        .with_ansi(!on_screen && color::wanted(std::io::stderr().is_terminal()))
         .with_env_filter(EnvFilter::new(level))
         .with_timer(tracing_subscriber::fmt::time::uptime())
         .try_init();

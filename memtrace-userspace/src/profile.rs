@@ -11,6 +11,7 @@ pub use memory::Memory;
 
 use crate::units::{Bytes, Nanos};
 
+pub mod filter;
 mod lines;
 mod memory;
 

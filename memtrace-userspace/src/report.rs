@@ -4,15 +4,25 @@
 //! [`SourceTexts`] that somebody else has read, and its options; it writes to the writer it is
 //! given. It opens nothing, takes no clock and knows neither aya nor clap nor tokio.
 
+mod balance;
+pub mod csv;
+pub mod diff;
 pub(crate) mod figures;
 pub(crate) mod fit;
+pub mod flamegraph;
+pub mod folded;
 mod grid;
 pub mod json;
+mod measure;
+pub mod pprof;
 pub mod printable;
 pub mod sources;
+mod stacks;
 pub mod table;
 
+pub use measure::{Measure, UnknownMeasure};
 pub use printable::printable;
 pub use sources::{SourceText, SourceTexts};
+pub use stacks::StackOptions;
 pub(crate) use table::law_terms;
 pub use table::{Column, TableOptions};

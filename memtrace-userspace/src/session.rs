@@ -255,8 +255,8 @@ impl Session {
     }
 
     /// Ends tracing, in this order: the counters are read one last time and recording stops;
-    /// what is still in the ring buffer is booked; the kernel side is detached; then the targets
-    /// are looked at once more for what is still present, and the figures are summed up.
+    /// what is still in the ring buffer is booked; the targets are looked at once more, at once, for
+    /// what is still present, and the books are closed; then the kernel side is detached.
     ///
     /// # Errors
     ///
@@ -266,11 +266,11 @@ impl Session {
         self.targets.probes().close(&live)?;
         while self.drain() > 0 {}
         self.targets.read_tallies();
-        let at = self.targets.journal.now();
+        self.targets.end_live();
         let Self { ring, targets, .. } = self;
-        let remains = targets.detach();
+        let traced = targets.detach();
         drop(ring);
-        Ok(remains.end(at))
+        Ok(traced)
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod attach;
 pub mod bpf;
+pub mod browser;
 pub mod check;
 pub mod conversation;
 pub mod interpreters;

@@ -90,6 +90,16 @@ pub fn native_library() -> Result<PathBuf> {
     Ok(BUILT.get_or_init(|| library).clone())
 }
 
+/// The folder with npm's packages that open reports.
+///
+/// # Errors
+/// When `cargo xtask setup` has not installed them.
+pub fn viewers() -> Result<PathBuf> {
+    let folder = target_folder().join("memtrace-tests/viewers/node_modules");
+    ensure!(folder.is_dir(), "{} is missing: `cargo xtask setup` makes it", folder.display());
+    Ok(folder)
+}
+
 /// A folder that brings numpy to this interpreter by PYTHONPATH. It is installed by pip from PyPI
 /// once, and kept below the build folder.
 ///

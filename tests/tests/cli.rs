@@ -97,6 +97,10 @@ fn wrong_usage_gets_exit_code_2() -> Result<()> {
         (&["attach", &pid, "--ring-bytes", "0"], "0"),
         (&["attach", &pid, "--columns", "Weight"], "Weight"),
         (&["attach", &pid, "--bind", "magic"], "magic"),
+        (&["attach", &pid, "--measure", "gross"], "gross"),
+        (&["attach", &pid, "--measure", "net"], "--format folded"),
+        (&["attach", &pid, "--format", "json", "--limit", "3"], "--format table"),
+        (&["ps", "--format", "csv"], "csv"),
         (&["run"], "CMD"),
         (&["trace"], "trace"),
     ] {

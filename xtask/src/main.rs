@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod ebpf;
 mod interpreters;
+mod man;
 mod process;
 mod python;
 mod setup;
@@ -14,6 +15,7 @@ mod source_hash;
 mod test;
 mod tidy;
 mod toolchain;
+mod viewers;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,8 @@ enum Chore {
     Ebpf(ebpf::Options),
     /// Fetch Debian sid's Pythons for the tests
     Interpreters(interpreters::Options),
+    /// Write the man pages
+    Man(man::Options),
     /// Check the house rules
     Tidy,
     /// Everything that CI runs
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Setup(options) => setup::run(&options),
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Interpreters(options) => interpreters::run(&options),
+        Chore::Man(options) => man::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),
         Chore::Demo(options) => demo::run(&options),

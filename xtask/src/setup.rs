@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: installs what is missing, from package registries only, and says what.
 //!
-//! Three kinds of need: Debian packages by name, programs by `cargo install`, and numpy for each
-//! Python series below the build folder, so that no Python installation of the machine is touched.
+//! Four kinds of need: Debian packages by name, programs by `cargo install`, numpy for each Python
+//! series and readers of report formats below the build folder, so that no Python installation and
+//! no node of the machine is touched.
 //! It never removes or upgrades anything.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::interpreters;
 use crate::process::{self, root};
 use crate::python::{self, Python};
 use crate::toolchain::{self, LINKER_VERSION, LLVM};
+use crate::viewers;
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -59,6 +61,8 @@ enum Need {
     Nextest,
     /// numpy for an interpreter, in this folder.
     Numpy(Python, PathBuf),
+    /// Readers of report formats.
+    Viewers,
 }
 
 impl Need {
@@ -68,6 +72,9 @@ impl Need {
             Self::Linker => format!("bpf-linker {LINKER_VERSION} (cargo install)"),
             Self::Nextest => "cargo-nextest (cargo install)".to_owned(),
             Self::Numpy(python, _) => format!("numpy for Python {} (pip)", python.series()),
+            Self::Viewers => {
+                format!("{} (npm)", viewers::PACKAGES.map(|(name, _)| name).join(", "))
+            }
         }
     }
 }
@@ -111,6 +118,7 @@ fn missing(purpose: Purpose) -> Vec<Need> {
             needs.push(Need::Nextest);
         }
         needs.extend(missing_numpy());
+        needs.extend(missing_viewers());
     }
     if purpose != Purpose::Tests {
         let absent = toolchain::PACKAGES.iter().copied().filter(|name| !is_installed(name));
@@ -147,6 +155,20 @@ fn missing_numpy() -> Vec<Need> {
     needs.into_values().collect()
 }
 
+/// The readers of report formats, and what installs and shows them.
+fn missing_viewers() -> Vec<Need> {
+    let mut needs = Vec::new();
+    for program in ["npm", "chromium"] {
+        if process::find_program(program).is_none() {
+            needs.push(Need::Package(program));
+        }
+    }
+    if !viewers::are_there() {
+        needs.push(Need::Viewers);
+    }
+    needs
+}
+
 fn install(needs: &[Need]) -> Result<()> {
     let packages: Vec<_> = needs
         .iter()
@@ -161,6 +183,7 @@ fn install(needs: &[Need]) -> Result<()> {
                 process::run(process::cargo().args(["install", "--locked", "cargo-nextest"]))?;
             }
             Need::Numpy(python, folder) => install_numpy(python, folder)?,
+            Need::Viewers => viewers::install()?,
         }
     }
     Ok(())

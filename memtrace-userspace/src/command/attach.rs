@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 
+use super::form::Form;
 use super::output::Output;
+use super::progress::Progress;
 use super::trace::{Stops, look_at_all, plan, report};
 use crate::cli::AttachArgs;
 use crate::session::Session;
@@ -13,7 +15,7 @@ use crate::session::Session;
 ///
 /// Anything that keeps the report from being written; see [`crate::session::SessionError`].
 pub async fn run(args: &AttachArgs) -> Result<()> {
-    let output = Output::open(args.trace.output.as_deref())?;
+    let form = Form::prepare(&args.trace.form, Output::open)?;
     let found = look_at_all(&args.pids)?;
     let mut stops = Stops::new().context("signals")?;
     let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
@@ -23,7 +25,9 @@ pub async fn run(args: &AttachArgs) -> Result<()> {
             eprintln!("memtrace: attached to {pid} (CPython {version})");
         }
     }
+    let progress = Progress::of_time("tracing", args.trace.duration, args.trace.quiet);
     session.run(stops.or_after(&args.trace)).await?;
+    drop(progress);
     let traced = session.finish()?;
-    report(output, &args.trace, &traced)
+    report(form, &traced)
 }

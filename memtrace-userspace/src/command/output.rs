@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 /// A place for a result.
+#[derive(Debug)]
 pub struct Output {
     place: Place,
 }
 
+#[derive(Debug)]
 enum Place {
     Stdout,
     Stderr,
@@ -57,19 +59,39 @@ impl Output {
         Ok(output)
     }
 
-    /// Columns of the terminal that the result goes to; `None` when it goes elsewhere.
+    /// Whether the result goes to a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        match &self.place {
+            Place::Stdout => io::stdout().is_terminal(),
+            Place::Stderr => io::stderr().is_terminal(),
+            Place::File(_, file) => file.is_terminal(),
+        }
+    }
+
+    /// Columns of the terminal that the result goes to; `None` when it goes elsewhere, or the
+    /// terminal doesn't say.
     #[must_use]
     pub fn terminal_width(&self) -> Option<usize> {
+        if !self.is_terminal() {
+            return None;
+        }
         let size = match &self.place {
-            Place::Stdout if io::stdout().is_terminal() => {
-                rustix::termios::tcgetwinsize(io::stdout())
-            }
-            Place::Stderr if io::stderr().is_terminal() => {
-                rustix::termios::tcgetwinsize(io::stderr())
-            }
-            _ => return None,
+            Place::Stdout => rustix::termios::tcgetwinsize(io::stdout()),
+            Place::Stderr => rustix::termios::tcgetwinsize(io::stderr()),
+            Place::File(_, file) => rustix::termios::tcgetwinsize(file),
         };
         size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
+    /// Why bytes that are no text should not be written here; `None` where they may.
+    #[must_use]
+    pub fn unfit_for_bytes(&self) -> Option<&'static str> {
+        match &self.place {
+            // The command's own messages go there.
+            Place::Stderr => Some("would be mixed with the command's messages"),
+            Place::Stdout | Place::File(..) => self.is_terminal().then_some("this is a terminal"),
+        }
     }
 
     /// Writes the result. A reader that went away is no failure.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::form::Form;
 use super::output::Output;
 use super::trace::{plan, report};
 use crate::cli::RunArgs;
@@ -21,7 +22,7 @@ const PASSED_ON: [i32; 6] =
 ///
 /// Anything that keeps the command from being started or the report from being written.
 pub async fn run(args: &RunArgs) -> Result<u8> {
-    let output = Output::beside_a_command(args.trace.output.as_deref())?;
+    let form = Form::prepare(&args.trace.form, Output::beside_a_command)?;
     let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
     let name = args.command[0].to_string_lossy().into_owned();
     let start_error = |source| SessionError::Start { command: name.clone(), source };
@@ -39,14 +40,14 @@ pub async fn run(args: &RunArgs) -> Result<u8> {
         // The time was over first: the command goes on, its report does not wait.
         None => match &args.trace.duration {
             Some(_) => {
-                report(output, &args.trace, &traced)?;
+                report(form, &traced)?;
                 return Ok(end.await.map_or(1, |end| end.code));
             }
             None => end.await.map_or(1, |end| end.code),
         },
     };
     passing.abort();
-    report(output, &args.trace, &traced)?;
+    report(form, &traced)?;
     Ok(code)
 }
 

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::display::Display;
-use super::trace::{Stops, look_at_all, plan, restore, wants_color};
+use super::color;
+use super::trace::{Stops, look_at_all, plan, restore};
 use crate::cli::TopArgs;
 use crate::kernel::support;
 use crate::python::processes::{self, Finding, PythonProcess};
@@ -44,7 +45,7 @@ pub async fn run(args: &TopArgs) -> Result<()> {
 
     let mut screen = Screen::new(candidates.refused);
     screen.expect_every(Nanos(args.window.as_nanos() as u64));
-    let mut display = Display::start(screen, Palette::new(wants_color()))?;
+    let mut display = Display::start(screen, Palette::new(color::wanted(true)))?;
     let watched = watch(&mut session, &mut display, &mut stops).await;
     let over = match watched {
         Ok(Step::NoTargets) => {

@@ -1,17 +1,15 @@
 //! What commands that trace share: the targets, the plan, the stop, the report.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::output::Output;
-use crate::cli::{Bind, Format, ProbeArgs, TraceArgs};
+use super::form::Form;
+use crate::cli::{Bind, ProbeArgs, TraceArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
-use crate::report::{SourceTexts, json, table};
 use crate::session::{Binding, Plan, Traced, look_at};
 use crate::source;
 
@@ -86,32 +84,9 @@ pub(super) fn restore() {
     }
 }
 
-/// Whether the user has nothing against colours.
-pub(super) fn wants_color() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// Writes the report.
-pub(super) fn report(output: Output, args: &TraceArgs, traced: &Traced) -> Result<()> {
-    let width = output.terminal_width();
-    let color = width.is_some() && wants_color();
-    let options = table::TableOptions {
-        top_lines: args.limit,
-        columns: args.columns.clone(),
-        width: width.unwrap_or(table::TableOptions::default().width),
-        color,
-        ..Default::default()
-    };
-    output.write(|out: &mut dyn Write| {
-        match args.format {
-            Format::Json => json::write(out, &traced.profile)?,
-            Format::Table => {
-                let sources: SourceTexts = source::gather(&traced.profile, &options, &|index| {
-                    traced.files.get(index)?.as_deref()
-                });
-                table::write(out, &traced.profile, &sources, &options)?;
-            }
-        }
-        Ok(())
+pub(super) fn report(form: Form, traced: &Traced) -> Result<()> {
+    form.write(&traced.profile, |options| {
+        source::gather(&traced.profile, options, &|index| traced.files.get(index)?.as_deref())
     })
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::entry::*;
 use super::*;
-use crate::profile::{Memory, Reason};
+use crate::profile::{Ending, Memory, Reason};
 use crate::units::Bytes;
 
 const SPACE: SpaceId = SpaceId(1);

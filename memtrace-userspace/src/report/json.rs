@@ -2,8 +2,8 @@
 //!
 //! The keys are a promise to other programs: they are added, never renamed, and bytes and
 //! nanoseconds are integers. Text stands as the target has it, with what a terminal would act on
-//! written as JSON's own escapes. Here is everything the profile
-//! holds but the functions' extents and the stacks, which other forms have.
+//! written as JSON's own escapes. Everything the profile holds is here but the functions' extents and
+//! the stacks, which other forms have.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use self::escape::TerminalSafe;
 use crate::profile::{Ending, LineFigures, Memory, Moment, ProcessProfile, Profile, Unattributed};
 use crate::units::{Bytes, Nanos};
 
-mod escape;
+pub(super) mod escape;
 
 /// The name of this form.
 pub const SCHEMA: &str = "memtrace.report/1";
@@ -140,11 +140,7 @@ impl<'a> Process<'a> {
             parent_pid: process.parent,
             command: &process.command,
             python: process.python.as_deref(),
-            ending: match process.ending {
-                Ending::Running => "running",
-                Ending::Exited => "exited",
-                Ending::Execed => "execed",
-            },
+            ending: ending(process.ending),
             began_ns: process.began,
             ended_ns: process.ended,
             rss_before_bytes: process.before.total(),
@@ -221,6 +217,15 @@ impl<'a> Line<'a> {
             events: line.events,
             self_events: line.self_events,
         }
+    }
+}
+
+/// How a process's ledger ended, in one word.
+pub(super) fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Running => "running",
+        Ending::Exited => "exited",
+        Ending::Execed => "execed",
     }
 }
 

@@ -10,17 +10,18 @@ use std::io::{self, Write};
 use super::figures::{count, duration};
 use super::grid::emphasis;
 use super::json::rfc3339;
+use super::measure::Measure;
 use super::printable;
 use super::sources::SourceTexts;
 use crate::profile::Profile;
 
-mod choice;
+pub(super) mod choice;
 mod column;
-mod functions;
-mod law;
+pub(super) mod functions;
+pub(super) mod law;
 mod legend;
 mod overview;
-mod summary;
+pub(super) mod summary;
 mod top;
 
 pub use choice::shown_files;
@@ -31,9 +32,11 @@ pub(crate) use summary::{command_line, ending};
 /// What to show, and how wide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableOptions {
-    /// So many of the lines that grew most.
+    /// What puts lines into their order, the largest first.
+    pub sort: Measure,
+    /// So many of the first lines.
     pub top_lines: usize,
-    /// Function tables for the functions that hold one of so many of the lines that grew most.
+    /// Function tables for the functions that hold one of so many of the first lines.
     pub functions_of_top: usize,
     /// So many processes in full (those with the most events); the others in the overview only.
     pub processes: usize,
@@ -48,6 +51,7 @@ pub struct TableOptions {
 impl Default for TableOptions {
     fn default() -> Self {
         Self {
+            sort: Measure::Net,
             top_lines: 20,
             functions_of_top: 10,
             processes: 20,

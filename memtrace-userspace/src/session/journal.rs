@@ -72,8 +72,7 @@ impl Journal {
         &self.history
     }
 
-    pub(super) fn into_history(mut self, at: Nanos) -> (History, Vec<Entry>) {
-        self.history.finish(at);
+    pub(super) fn into_history(self) -> (History, Vec<Entry>) {
         (self.history, self.entries)
     }
 

@@ -13,7 +13,7 @@ use super::haste::Haste;
 use super::journal::Journal;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
-use super::{Plan, SessionError};
+use super::{Plan, SessionError, Traced};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
 use crate::profile::Ending;
 use crate::python::Images;
@@ -24,19 +24,12 @@ use crate::source::TargetFiles;
 /// that are still to be bound.
 const CHECK: Duration = Duration::from_millis(250);
 
-/// What is left when the kernel side is off: nothing more can happen to it.
-pub(super) struct Remains {
-    pub(super) targets: HashMap<u32, Target>,
-    pub(super) order: Vec<u32>,
-    pub(super) journal: Journal,
-}
-
 /// Every target, dead or alive, by the number of its space.
 pub(super) struct Targets {
     probes: Probes,
     pub(super) targets: HashMap<u32, Target>,
     /// In the order in which they were met.
-    order: Vec<u32>,
+    pub(super) order: Vec<u32>,
     /// Where what happened is written down.
     pub(super) journal: Journal,
     images: Images,
@@ -335,9 +328,11 @@ impl Targets {
 
     /// Takes the kernel side off. Closing a uprobe waits for grace periods of the kernel, and
     /// closers that wait together share them, so each link is closed in a thread of its own.
-    pub(super) fn detach(mut self) -> Remains {
+    pub(super) fn detach(self) -> Traced {
+        let files = self.files();
+        let Self { probes, journal, mut targets, .. } = self;
         let mut links: Vec<ProcessProbe> = Vec::new();
-        for target in self.targets.values_mut() {
+        for target in targets.values_mut() {
             links.extend(target.code_probe.take());
             links.extend(target.eval_probe.take());
         }
@@ -345,8 +340,9 @@ impl Targets {
             for link in links {
                 scope.spawn(move || drop(link));
             }
-            drop(self.probes);
+            drop(probes);
         });
-        Remains { targets: self.targets, order: self.order, journal: self.journal }
+        let (history, entries) = journal.into_history();
+        Traced { profile: history.profile(), files, entries }
     }
 }

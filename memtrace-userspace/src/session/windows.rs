@@ -1,10 +1,9 @@
 //! Windows of time: what the books have come to leaves them here, as entries of the journal.
 
-use super::Traced;
 use super::journal::{Journal, thread_id};
 use super::presence::present_pages;
 use super::target::Target;
-use super::targets::{Remains, Targets};
+use super::targets::Targets;
 use crate::history::Entry;
 use crate::history::entry::{Began, Ended, Known, SpaceId, StackId, ThreadId};
 use crate::ledger::{Counted, Pages, WindowFigures, memory, window};
@@ -36,26 +35,18 @@ impl Targets {
     pub(super) fn open_events(&self) -> u64 {
         self.targets.values().map(|target| target.books.open_events()).sum()
     }
-}
 
-impl Remains {
-    /// Ends the trace, at `at`, of the targets that run on: what is still present of their growth is
-    /// looked at.
-    pub(super) fn end(mut self, at: Nanos) -> Traced {
-        let all = self.targets.values().map(|target| target.books.open_events()).sum();
-        let mut files = Vec::with_capacity(self.order.len());
-        for space in &self.order {
-            let target = self.targets.get_mut(space);
-            if let Some(target) = target {
-                if target.is_live() {
-                    let present = target.present(&mut self.journal);
-                    target.close_books(at, all, present, &mut self.journal);
-                }
-                files.push(target.files.take());
+    /// Closes the books of the targets that run on, once it was looked what is still present of
+    /// their growth. The kernel side's last word was read.
+    pub(super) fn end_live(&mut self) {
+        let (all, at) = (self.open_events(), self.journal.now());
+        let Self { targets, journal, order, .. } = self;
+        for space in order {
+            if let Some(target) = targets.get_mut(space).filter(|target| target.is_live()) {
+                let present = target.present(journal);
+                target.close_books(at, all, present, journal);
             }
         }
-        let (history, entries) = self.journal.into_history(at);
-        Traced { profile: history.profile(), files, entries }
     }
 }
 

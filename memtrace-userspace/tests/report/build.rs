@@ -245,9 +245,15 @@ impl Random {
         for number in 0..self.below(60) as u32 {
             let file = format!("/srv/f{}.py", self.below(4));
             let function = format!("f{}", self.below(6));
-            let own = line(&file, &function, 1, number + 1, Memory::ZERO);
-            let mut stack = stack(0, &[&own], self.memory());
+            let mut frames = vec![line(&file, &function, 1, number % 40 + 1, Memory::ZERO)];
+            for _ in 0..self.below(4) {
+                let number = self.below(5) as u32 + 2;
+                frames.push(line("/srv/main.py", "main", 1, number, Memory::ZERO));
+            }
+            let frames: Vec<_> = frames.iter().collect();
+            let mut stack = stack(self.below(2) as usize, &frames, self.memory());
             stack.returned = self.memory();
+            stack.events = self.below(1000);
             stacks.push(stack);
         }
         let lines = lines_of(&stacks);
@@ -260,7 +266,8 @@ impl Random {
         let lines_net: Memory = lines.iter().map(|line| line.self_net).sum();
         let rows_net: Memory = rows.iter().map(|row| row.net).sum();
         let after = before + lines_net + rows_net;
-        let threads = vec![Thread { tid: pid, name: "python".to_owned() }];
+        let thread = |tid, name: &str| Thread { tid, name: name.to_owned() };
+        let threads = vec![thread(pid, "python"), thread(pid + 1, "worker")];
         let process = process(pid, &["python"], before);
         ProcessProfile {
             after,

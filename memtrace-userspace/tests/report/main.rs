@@ -7,6 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod build;
+mod csv_report;
+mod diff_report;
+mod filter_report;
+mod flamegraph_report;
+mod folded_report;
 mod json_report;
 mod law_report;
 mod table_report;

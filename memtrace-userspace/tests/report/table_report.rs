@@ -1,7 +1,7 @@
 //! The table: one golden file for each thing that it must be able to say.
 
 use memtrace::profile::{Ending, Memory, ProcessProfile, Profile, Reason};
-use memtrace::report::{Column, SourceText, SourceTexts, TableOptions, table};
+use memtrace::report::{Column, Measure, SourceText, SourceTexts, TableOptions, table};
 use memtrace::units::Bytes;
 
 use super::build::*;
@@ -54,6 +54,23 @@ fn the_table_bold_and_narrow_and_with_few_lines() {
     assert!(text.contains("… and 3 more lines, 2.500 MiB\n"));
     assert!(text.contains("… and 2 more functions have figures"));
     check("table-narrow.txt", &text);
+}
+
+#[test]
+fn the_table_in_another_order_says_which() {
+    // Net: 32, 4, 2.5 MiB, so that `handle` would come first. Events of their own, made to differ:
+    let mut process = server();
+    process.lines[2].self_events = 5000;
+    let options = TableOptions { sort: Measure::Events, ..TableOptions::default() };
+    let text = printed(&profile(vec![process]), &sources(), &options);
+    let (_, top) = text.split_once("\nTop lines by events of their own (MiB)\n").unwrap();
+    let places: Vec<_> =
+        top.lines().skip(1).take(3).filter_map(|row| row.split_once(':')).collect();
+    let numbers: Vec<_> =
+        places.iter().filter_map(|(_, rest)| rest.split_whitespace().next()).collect();
+    assert_eq!(numbers, ["353", "8", "10"]);
+    let first = text.split_once("\nFunction: ").unwrap().1;
+    assert!(first.starts_with("JSONDecoder.raw_decode\n"));
 }
 
 #[test]

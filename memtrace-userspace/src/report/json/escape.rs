@@ -12,7 +12,7 @@ use crate::report::printable::acts_on_terminal;
 
 /// Pretty JSON that is harmless on a terminal.
 #[derive(Default)]
-pub(super) struct TerminalSafe {
+pub(in crate::report) struct TerminalSafe {
     layout: PrettyFormatter<'static>,
 }
 

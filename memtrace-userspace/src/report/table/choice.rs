@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::TableOptions;
 use crate::profile::{LineFigures, Memory, ProcessProfile, Profile};
+use crate::report::Measure;
 use crate::units::Bytes;
 
 /// A process that isn't Python is shown in full only if it changed by as much: children like `sh`
@@ -37,17 +38,19 @@ pub(super) fn in_full(profile: &Profile, options: &TableOptions) -> Vec<usize> {
     indices
 }
 
-/// The lines, largest net growth of their own first; then those that grew and gave back most; then
-/// those that called what grew.
-pub(super) fn ranked(process: &ProcessProfile) -> Vec<&LineFigures> {
+/// The lines, those with the most of `sort` first; then those with the largest net growth of their
+/// own; then those that grew and gave back most; then those that called what grew.
+pub(super) fn ranked(process: &ProcessProfile, sort: Measure) -> Vec<&LineFigures> {
     let mut lines: Vec<_> = process.lines.iter().collect();
     lines.sort_by(|a, b| {
-        let key = |line: &LineFigures| {
-            Reverse((line.self_net.total(), line.self_grown, line.cumulative_net))
-        };
+        let key = |line: &LineFigures| Reverse(rank(line, sort));
         key(a).cmp(&key(b)).then_with(|| a.place.cmp(&b.place))
     });
     lines
+}
+
+fn rank(line: &LineFigures, sort: Measure) -> (i64, Bytes, Bytes, Bytes) {
+    (sort.of_line(line), line.self_net.total(), line.self_grown, line.cumulative_net)
 }
 
 /// A function and those of its lines that have figures.
@@ -68,13 +71,13 @@ fn key(line: &LineFigures) -> Key<'_> {
     (&line.place.file, line.place.function_line, &line.place.function)
 }
 
-/// The functions to show, and how many were left out. First the one with the line that grew most
-/// by itself: its callers are frameworks' more often than not, and come after it.
+/// The functions to show, and how many were left out. First the one with the line that is first
+/// of all: its callers are frameworks' more often than not, and come after it.
 pub(super) fn functions<'a>(
     process: &'a ProcessProfile,
     options: &TableOptions,
 ) -> (Vec<Function<'a>>, usize) {
-    let ranked = ranked(process);
+    let ranked = ranked(process, options.sort);
     let all: BTreeSet<Key<'_>> = ranked.iter().map(|line| key(line)).collect();
     let wanted: BTreeSet<Key<'_>> =
         ranked.iter().take(options.functions_of_top).map(|line| key(line)).collect();
@@ -102,9 +105,8 @@ pub(super) fn functions<'a>(
         })
         .collect();
     // Stable: functions that are equal stay in the order of their files.
-    let figures =
-        |line: &&LineFigures| (line.self_net.total(), line.self_grown, line.cumulative_net);
-    functions.sort_by_key(|function| Reverse(function.lines.iter().map(figures).max()));
+    let first = |line: &&LineFigures| rank(line, options.sort);
+    functions.sort_by_key(|function| Reverse(function.lines.iter().map(first).max()));
     (functions, left_out)
 }
 

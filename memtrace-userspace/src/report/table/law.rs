@@ -22,12 +22,7 @@ pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) 
     if gap.total() != Bytes::ZERO {
         terms.push(("UNEXPLAINED", gap.total()));
     }
-    let when = match process.ending {
-        Ending::Running => "RSS now",
-        Ending::Exited => "RSS at its end",
-        Ending::Execed => "RSS at its exec",
-    };
-
+    let when = when(process.ending);
     let rounded = rounded(&terms.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>());
     let names = terms.iter().zip(rounded);
     let sum: Vec<_> =
@@ -52,6 +47,15 @@ pub(super) fn write(out: &mut dyn Write, label: &str, process: &ProcessProfile) 
         )?;
     }
     Ok(())
+}
+
+/// What the law's right side is called.
+pub(in crate::report) fn when(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Running => "RSS now",
+        Ending::Exited => "RSS at its end",
+        Ending::Execed => "RSS at its exec",
+    }
 }
 
 /// Terms in thousandths of a MiB that add up to their rounded total.

@@ -9,7 +9,7 @@ use super::{TableOptions, choice};
 use crate::profile::{LineFigures, ProcessProfile};
 use crate::report::figures::{count, mib, mib_unit};
 use crate::report::grid::{Grid, Spec, emphasis};
-use crate::report::printable;
+use crate::report::{Measure, printable};
 
 /// Writes the table, or that there is no line.
 pub(super) fn write(
@@ -20,7 +20,7 @@ pub(super) fn write(
     if process.lines.is_empty() {
         return writeln!(out, "\nNo Python line changed its RSS.");
     }
-    let ranked = choice::ranked(process);
+    let ranked = choice::ranked(process, options.sort);
     let (shown, rest) = ranked.split_at(ranked.len().min(options.top_lines));
 
     let mut grid = Grid::new(vec![
@@ -37,7 +37,13 @@ pub(super) fn write(
     for line in shown {
         grid.row(cells(line));
     }
-    writeln!(out, "\n{}", emphasis("Top lines by their own net growth (MiB)", options.color))?;
+    let heading = match options.sort {
+        Measure::Net => "Top lines by their own net growth (MiB)",
+        Measure::Grown => "Top lines by their own growth (MiB)",
+        Measure::Resident => "Top lines by what is resident of their own growth (MiB)",
+        Measure::Events => "Top lines by events of their own (MiB)",
+    };
+    writeln!(out, "\n{}", emphasis(heading, options.color))?;
     grid.write(out, options.width, options.color, false)?;
     if !rest.is_empty() {
         let net = rest.iter().map(|line| line.self_net.total()).sum();

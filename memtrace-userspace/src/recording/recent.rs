@@ -1,0 +1,118 @@
+//! The last windows of a trace, kept in memory until they are wanted.
+//!
+//! What is older becomes one window for each process, so that all sums stay true: who held memory
+//! when a process died was often grown long before. What is kept does not grow with time, only with
+//! the stacks and processes that there were. Writes nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::history::Entry;
+use crate::history::entry::{Change, SpaceId, StackId, ThreadId, Window};
+use crate::profile::Memory;
+use crate::units::Bytes;
+
+/// Entries, of which the last windows as they were.
+#[derive(Debug)]
+pub struct Recent {
+    keep: usize,
+    /// Everything but windows and ends.
+    lasting: Vec<Entry>,
+    older: BTreeMap<SpaceId, Sum>,
+    windows: VecDeque<Window>,
+    /// Ends of processes whose windows may still be among the last ones.
+    ends: Vec<Entry>,
+}
+
+/// Windows of one process taken together.
+#[derive(Debug)]
+struct Sum {
+    /// Without its changes.
+    window: Window,
+    changes: BTreeMap<(StackId, ThreadId), Change>,
+}
+
+impl Recent {
+    /// Keeps so many windows as they were, counted over all processes.
+    #[must_use]
+    pub fn new(keep: usize) -> Self {
+        Self {
+            keep,
+            lasting: Vec::new(),
+            older: BTreeMap::new(),
+            windows: VecDeque::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Takes an entry in.
+    pub fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Window(window) => self.windows.push_back(window),
+            Entry::Ended(_) => self.ends.push(entry),
+            Entry::Names(_) | Entry::Began(_) | Entry::Known(_) | Entry::Source(_) => {
+                self.lasting.push(entry);
+            }
+        }
+        while self.windows.len() > self.keep {
+            let Some(window) = self.windows.pop_front() else { break };
+            match self.older.get_mut(&window.space) {
+                Some(sum) => sum.append(window),
+                None => drop(self.older.insert(window.space, Sum::of(window))),
+            }
+        }
+    }
+
+    /// All of it, in an order that a recording can have.
+    pub fn into_entries(self) -> impl Iterator<Item = Entry> {
+        let older = self.older.into_values().map(|sum| Entry::Window(sum.into_window()));
+        let windows = self.windows.into_iter().map(Entry::Window);
+        self.lasting.into_iter().chain(older).chain(windows).chain(self.ends)
+    }
+}
+
+impl Sum {
+    fn of(mut window: Window) -> Self {
+        let changes = std::mem::take(&mut window.changes);
+        let changes = changes.into_iter().map(|change| ((change.stack, change.thread), change));
+        Self { changes: changes.collect(), window }
+    }
+
+    fn append(&mut self, next: Window) {
+        let sum = &mut self.window;
+        sum.at = next.at;
+        sum.rss = next.rss;
+        sum.peak = sum.peak.max(next.peak);
+        sum.events += next.events;
+        sum.lost_events += next.lost_events;
+        sum.lost += next.lost;
+        sum.probe.0 += next.probe.0;
+        sum.userspace_cpu.0 += next.userspace_cpu.0;
+        for change in next.changes {
+            let key = (change.stack, change.thread);
+            let sum = self.changes.entry(key).or_insert_with(|| nothing(key));
+            sum.grown += change.grown;
+            sum.returned += change.returned;
+            sum.copied += change.copied;
+            sum.released += change.released;
+            sum.events += change.events;
+            sum.peak_rss = sum.peak_rss.max(change.peak_rss);
+        }
+    }
+
+    fn into_window(self) -> Window {
+        Window { changes: self.changes.into_values().collect(), ..self.window }
+    }
+}
+
+fn nothing((stack, thread): (StackId, ThreadId)) -> Change {
+    Change {
+        stack,
+        thread,
+        grown: Memory::ZERO,
+        returned: Memory::ZERO,
+        copied: Bytes::ZERO,
+        released: Bytes::ZERO,
+        events: 0,
+        peak_rss: Bytes::ZERO,
+    }
+}
