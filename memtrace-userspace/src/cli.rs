@@ -29,6 +29,8 @@ pub enum Command {
     Attach(AttachArgs),
     /// Start a command and trace it from its first instruction
     Run(RunArgs),
+    /// Trace running processes and show on a live screen what grows
+    Top(TopArgs),
     /// The Python processes here: version, build, what can be traced
     Ps(ListArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
@@ -68,6 +70,20 @@ pub struct TraceArgs {
     /// What to report, and where to
     #[command(flatten)]
     pub form: FormArgs,
+    /// How to probe
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on standard error, the kernel side included
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// What all commands that trace share.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
     /// Do not trace forked children
     #[arg(long)]
     pub no_follow: bool,
@@ -82,12 +98,20 @@ pub struct TraceArgs {
     /// How threads are bound to their Python thread states
     #[arg(long, value_enum, default_value_t = Bind::Slot, hide = true)]
     pub bind: Bind,
-    /// Say nothing on standard error but errors
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Say more on standard error, the kernel side included
-    #[arg(short, long)]
-    pub verbose: bool,
+}
+
+/// `memtrace top`
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Process ids, as this host sees them; without any, all Python processes that can be traced
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+    /// Renew the picture after this time: 100ms, 1s, 10s
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = window)]
+    pub window: Duration,
+    /// How to probe
+    #[command(flatten)]
+    pub probes: ProbeArgs,
 }
 
 /// What all commands that report share.
@@ -205,6 +229,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn window(text: &str) -> Result<Duration, String> {
+    let window = duration(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&window) {
+        Ok(window)
+    } else {
+        Err("must be from 100ms to 1m".to_owned())
+    }
+}
+
 fn measures() -> impl TypedValueParser<Value = Measure> {
     PossibleValuesParser::new(Measure::ALL.map(Measure::name))
         .try_map(|name| name.parse::<Measure>())
@@ -262,6 +295,9 @@ mod tests {
             assert!(duration(nonsense).is_err(), "{nonsense:?}");
         }
         assert!(duration("soon").unwrap_err().contains("30s"));
+        for nonsense in ["0s", "99ms", "61s", "often"] {
+            assert!(window(nonsense).is_err(), "{nonsense:?}");
+        }
         for nonsense in ["0", "4095", "5000", "many"] {
             assert!(ring_bytes(nonsense).is_err(), "{nonsense}");
         }

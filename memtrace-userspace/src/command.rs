@@ -12,4 +12,5 @@ pub mod plot;
 pub mod progress;
 pub mod ps;
 pub mod run;
+pub mod top;
 mod trace;

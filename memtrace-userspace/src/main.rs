@@ -7,9 +7,10 @@ use clap::Parser;
 use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
-use memtrace::command::{attach, color, completions, doctor, output::Output, ps, run};
+use memtrace::command::{attach, color, completions, doctor, output::Output, ps, run, top};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
+use memtrace::top as screen;
 use tracing_subscriber::EnvFilter;
 
 /// Tracing failed.
@@ -40,6 +41,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
     match &cli.command {
         Command::Attach(args) => attach::run(args).await.map(|()| 0),
         Command::Run(args) => run::run(args).await,
+        Command::Top(args) => top::run(args).await.map(|()| 0),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
             ps::run(format, out).map(|()| true)
@@ -81,17 +83,20 @@ fn log_to_stderr(cli: &Cli) {
     let (verbose, quiet) = match &cli.command {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
-        Command::Ps(_) | Command::Doctor(_) | Command::Completions(_) => (false, false),
+        Command::Top(_) | Command::Ps(_) | Command::Doctor(_) | Command::Completions(_) => {
+            (false, false)
+        }
     };
     let level = match (verbose, quiet) {
         (true, _) => "memtrace=debug",
         (_, true) => "error",
         _ => "warn",
     };
+    let on_screen = matches!(cli.command, Command::Top(_));
     // A logger that is there already is as good.
     let _ = tracing_subscriber::fmt()
-        .with_writer(|| Messages)
-        .with_ansi(color::wanted(std::io::stderr().is_terminal()))
+        .with_writer(|| screen::log::writer(Messages))
+        .with_ansi(!on_screen && color::wanted(std::io::stderr().is_terminal()))
         .with_env_filter(EnvFilter::new(level))
         .with_timer(tracing_subscriber::fmt::time::uptime())
         .try_init();

@@ -14,7 +14,7 @@ mod target;
 mod targets;
 mod windows;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
@@ -127,7 +127,7 @@ pub struct Traced {
     /// The figures.
     pub profile: Profile,
     /// By process, in the profile's order.
-    pub files: Vec<Option<Rc<TargetFiles>>>,
+    pub files: Vec<Option<Arc<TargetFiles>>>,
     /// The last entries, where they are kept.
     pub entries: Vec<Entry>,
 }
@@ -241,7 +241,7 @@ impl Session {
 
     /// The files of each process of [`Session::profile`], in its order.
     #[must_use]
-    pub fn files(&self) -> Vec<Option<Rc<TargetFiles>>> {
+    pub fn files(&self) -> Vec<Option<Arc<TargetFiles>>> {
         self.targets.files()
     }
 

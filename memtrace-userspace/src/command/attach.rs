@@ -5,10 +5,9 @@ use anyhow::{Context, Result};
 use super::form::Form;
 use super::output::Output;
 use super::progress::Progress;
-use super::trace::{Stops, plan, report};
+use super::trace::{Stops, look_at_all, plan, report};
 use crate::cli::AttachArgs;
-use crate::python::Images;
-use crate::session::{Session, look_at};
+use crate::session::Session;
 
 /// Does it. Everything that can be refused is refused before the kernel is touched.
 ///
@@ -17,16 +16,9 @@ use crate::session::{Session, look_at};
 /// Anything that keeps the report from being written; see [`crate::session::SessionError`].
 pub async fn run(args: &AttachArgs) -> Result<()> {
     let form = Form::prepare(&args.trace.form, Output::open)?;
-    let mut pids = args.pids.clone();
-    pids.sort_unstable();
-    pids.dedup();
-    let mut images = Images::new();
-    let mut found = Vec::new();
-    for pid in pids {
-        found.push((pid, look_at(pid, &mut images)?));
-    }
+    let found = look_at_all(&args.pids)?;
     let mut stops = Stops::new().context("signals")?;
-    let mut session = Session::open(&plan(&args.trace))?;
+    let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
     for (pid, interpreter) in found {
         let version = session.attach(pid, interpreter)?;
         if !args.trace.quiet {

@@ -23,7 +23,7 @@ const PASSED_ON: [i32; 6] =
 /// Anything that keeps the command from being started or the report from being written.
 pub async fn run(args: &RunArgs) -> Result<u8> {
     let form = Form::prepare(&args.trace.form, Output::beside_a_command)?;
-    let mut session = Session::open(&plan(&args.trace))?;
+    let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
     let name = args.command[0].to_string_lossy().into_owned();
     let start_error = |source| SessionError::Start { command: name.clone(), source };
     let child = Child::hold(&args.command).map_err(start_error)?;

@@ -1,21 +1,23 @@
-//! What `attach` and `run` share: the plan, the stop, the report.
+//! What commands that trace share: the targets, the plan, the stop, the report.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::form::Form;
-use crate::cli::{Bind, TraceArgs};
+use crate::cli::{Bind, ProbeArgs, TraceArgs};
 use crate::kernel::Options;
-use crate::session::{Binding, Plan, Traced};
+use crate::python::{Images, Interpreter};
+use crate::session::{Binding, Plan, Traced, look_at};
 use crate::source;
 
 /// Length of a window of time where nobody asks for another.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// What is meant by what was typed.
-pub(super) fn plan(args: &TraceArgs) -> Plan {
+pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
     Plan {
         follow: !args.no_follow,
         binding: match args.bind {
@@ -25,8 +27,15 @@ pub(super) fn plan(args: &TraceArgs) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
-        options: Options { ring_bytes: args.ring_bytes, verbose: args.verbose },
+        options: Options { ring_bytes: args.ring_bytes, verbose },
     }
+}
+
+/// Looks at processes, each once. One that can't be traced is an error.
+pub(super) fn look_at_all(pids: &[u32]) -> Result<Vec<(u32, Interpreter)>> {
+    let pids: BTreeSet<u32> = pids.iter().copied().collect();
+    let mut images = Images::new();
+    pids.into_iter().map(|pid| Ok((pid, look_at(pid, &mut images)?))).collect()
 }
 
 /// The signals that end tracing. After the first one their usual effect is back, so that a second
@@ -53,9 +62,16 @@ impl Stops {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => restore(),
-            _ = self.terminate.recv() => restore(),
+            () = self.signal() => restore(),
             () = time => {}
+        }
+    }
+
+    /// Ready when a signal has come. Its usual effect is not back then.
+    pub(super) async fn signal(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One traced address space in user space: its books, its stacks, what is known of its process.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use memtrace_common::settings::{COUNTERS, Tally};
@@ -60,7 +60,7 @@ pub struct Target {
     /// Its arguments.
     pub command: Vec<String>,
     /// Its root and directory, for source text; forked children share their parent's.
-    pub files: Option<Rc<TargetFiles>>,
+    pub files: Option<Arc<TargetFiles>>,
     /// How it ended.
     pub ending: Ending,
     /// The kernel side's last word.

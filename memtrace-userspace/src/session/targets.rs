@@ -1,7 +1,7 @@
 //! All targets of a trace, and what each kind of event means for them.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memtrace_common::event::{Execed, Exited, Forked, Header};
@@ -70,7 +70,7 @@ impl Targets {
             return Err(SessionError::Gone(pid));
         };
         let mut target = Target::new(pid, space.id, mm, space.tally.pages);
-        target.files = TargetFiles::open(pid).ok().map(Rc::new);
+        target.files = TargetFiles::open(pid).ok().map(Arc::new);
         self.add(target);
         self.recognised(space.id, interpreter);
         self.bindings.tend(&mut self.probes, &mut self.targets);
@@ -277,7 +277,8 @@ impl Targets {
                 // The files that it was started with may be others than those of its parent.
                 if let Some(target) = self.targets.get_mut(&space) {
                     target.command = command_line(pid);
-                    target.files = TargetFiles::open(pid).ok().map(Rc::new).or(target.files.take());
+                    target.files =
+                        TargetFiles::open(pid).ok().map(Arc::new).or(target.files.take());
                 }
                 self.recognised(space, interpreter);
             }
@@ -306,7 +307,7 @@ impl Targets {
     }
 
     /// Each target's files, in the order in which they were met.
-    pub(super) fn files(&self) -> Vec<Option<Rc<TargetFiles>>> {
+    pub(super) fn files(&self) -> Vec<Option<Arc<TargetFiles>>> {
         let files = |space| self.targets.get(space).and_then(|target| target.files.clone());
         self.order.iter().map(files).collect()
     }

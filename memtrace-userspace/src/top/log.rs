@@ -24,18 +24,18 @@ fn kept() -> MutexGuard<'static, Option<Kept>> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Standard error, or what is kept of it: for each line of a log anew.
+/// Where lines of a log go: they are kept while the screen is there, and go to `otherwise` else.
 #[must_use]
-pub fn writer() -> impl Write {
-    Writer
+pub fn writer(otherwise: impl Write) -> impl Write {
+    Writer(otherwise)
 }
 
-struct Writer;
+struct Writer<W>(W);
 
-impl Write for Writer {
+impl<W: Write> Write for Writer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut kept = kept();
-        let Some(kept) = &mut *kept else { return stderr().write(bytes) };
+        let Some(kept) = &mut *kept else { return self.0.write(bytes) };
         if kept.lines.len() >= LINES {
             kept.lines.pop_front();
         }
@@ -45,7 +45,7 @@ impl Write for Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        stderr().flush()
+        self.0.flush()
     }
 }
 

@@ -27,6 +27,9 @@ pub use processes::{ProcessRow, Refused};
 pub use recent::{Life, Recent, Subject};
 pub use rows::{Fold, Row, RowKey, Rows};
 
+/// A trace that says nothing for so many windows, and for so long, is worth a word.
+const STALE: (u64, Nanos) = (3, Nanos(3_000_000_000));
+
 /// Source texts that are kept.
 const SOURCES: usize = 16;
 
@@ -105,6 +108,8 @@ pub struct Screen {
     message: Option<String>,
     sources: BTreeMap<(Life, String), SourceText>,
     waited: Nanos,
+    /// When the last profile is old.
+    stale_after: Nanos,
     ended: Option<String>,
 }
 
@@ -128,6 +133,7 @@ impl Screen {
             message: None,
             sources: BTreeMap::new(),
             waited: Nanos(0),
+            stale_after: STALE.1,
             ended: None,
         }
     }
@@ -138,6 +144,12 @@ impl Screen {
         recent.take(&profile);
         self.live = Some(Picture { profile, recent });
         self.waited = Nanos(0);
+    }
+
+    /// Says how often there will be a profile.
+    pub fn expect_every(&mut self, window: Nanos) {
+        let (windows, least) = STALE;
+        self.stale_after = Nanos(window.0.saturating_mul(windows)).max(least);
     }
 
     /// So long ago was the last profile.
@@ -184,6 +196,12 @@ impl Screen {
     #[must_use]
     pub fn silence(&self) -> Nanos {
         self.waited
+    }
+
+    /// Whether that is longer than it should be.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.waited >= self.stale_after
     }
 
     /// Why there are no further profiles.

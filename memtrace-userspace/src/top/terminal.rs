@@ -17,6 +17,7 @@ use crossterm::terminal::{
 };
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use rustix::event::{PollFd, PollFlags};
 
 use super::model::{Key, Screen};
@@ -69,8 +70,9 @@ impl FullScreen {
         match entered {
             Ok(mut terminal) => {
                 terminal.hide_cursor()?;
-                terminal.clear()?;
-                Ok(Self { terminal, palette })
+                let mut this = Self { terminal, palette };
+                this.forget()?;
+                Ok(this)
             }
             Err(error) => {
                 put_back();
@@ -99,7 +101,9 @@ impl FullScreen {
     ///
     /// When the terminal can't be written to.
     pub fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` would ask the terminal where its cursor is, and not all of them answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 
     /// Waits for a key, at most so long.

@@ -11,9 +11,6 @@ use crate::report::printable;
 use crate::top::model::{Focus, Page, Rows, Screen};
 use crate::units::Nanos;
 
-/// A trace that says nothing for so long is worth a word; a window is a second.
-const SILENCE: Nanos = Nanos(3_000_000_000);
-
 /// Columns from which on nothing is missing that is worth mentioning.
 const ENOUGH: usize = 80;
 
@@ -24,7 +21,7 @@ pub(super) fn head(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
         (format!("PAUSED at {}", clock(time)), palette.notice())
     } else if let Some(why) = screen.ended() {
         (format!("ENDED: {}", printable(why)), palette.notice())
-    } else if screen.silence() >= SILENCE {
+    } else if screen.is_stale() {
         let seconds = screen.silence().0 / 1_000_000_000;
         (format!("STALE: nothing new for {seconds} s"), palette.alarm())
     } else if screen.picture().is_none() {

@@ -55,7 +55,7 @@ fn only_kernel_names_aya() {
 }
 
 #[test]
-fn ledger_profile_and_report_are_pure() {
+fn ledger_profile_report_and_what_the_screen_shows_are_pure() {
     for body in [
         "use clap::Parser;",
         "use tokio::time;",
@@ -69,6 +69,9 @@ fn ledger_profile_and_report_are_pure() {
         fails(PURE, body, "are pure");
         fails("memtrace-userspace/src/profile.rs", body, "are pure");
         fails("memtrace-userspace/src/report/table.rs", body, "are pure");
+        fails("memtrace-userspace/src/top/model.rs", body, "are pure");
+        fails("memtrace-userspace/src/top/view/lines.rs", body, "are pure");
+        passes("memtrace-userspace/src/top/show.rs", body);
         passes(ANY, body);
     }
     passes(PURE, "use std::{fmt, collections::BTreeMap};\nuse std::time::SystemTime;");
