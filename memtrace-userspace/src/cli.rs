@@ -4,11 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use recordings::{DiffArgs, FilterArgs, Growth, PlotArgs, RecordArgs, ReportArgs, TimeArgs};
+
 use crate::report::{Column, Measure};
+
+mod recordings;
 
 /// Which Python line made this process's resident memory grow, and is that memory still there?
 ///
@@ -33,6 +37,14 @@ pub enum Command {
     Top(TopArgs),
     /// The Python processes here: version, build, what can be traced
     Ps(ListArgs),
+    /// Trace into a file, for minutes or for weeks, that every report can be made of later
+    Record(RecordArgs),
+    /// Report from a recording
+    Report(ReportArgs),
+    /// Draw a recording: memory over time, by line
+    Plot(PlotArgs),
+    /// What grew between two recordings, or two times of one
+    Diff(DiffArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
     Doctor(ListArgs),
     /// Completions for a shell: where to put them says that shell's manual
@@ -123,7 +135,7 @@ pub struct FormArgs {
     /// Write the report to this file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// What gives stacks their size in folded, flamegraph and pprof: bytes grown, grown less
+    /// What gives stacks their size in folded, flamegraph, pprof and html: bytes grown, grown less
     /// returned (net, the default), still resident, or events
     #[arg(long, value_name = "FIGURE", value_parser = measures())]
     pub measure: Option<Measure>,
@@ -147,32 +159,6 @@ pub struct FormArgs {
 pub struct CompletionsArgs {
     /// The shell
     pub shell: Shell,
-}
-
-/// `memtrace plot`
-#[derive(Debug, Args)]
-pub struct PlotArgs {
-    /// A recording
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Draw into this file, by its ending .svg, .png or .txt; in the terminal unless given
-    #[arg(short, long, value_name = "FILE", value_parser = picture())]
-    pub output: Option<PathBuf>,
-    /// Begin at this time after the start: 90s, 5m, 1h30m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub from: Option<Duration>,
-    /// End at this time after the start
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub to: Option<Duration>,
-    /// Only the process with this id
-    #[arg(long, value_name = "PID")]
-    pub process: Option<u32>,
-    /// Width in pixels (640 to 8192; 1200 is the default), of text in columns
-    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u32).range(40..=8192))]
-    pub width: Option<u32>,
-    /// Height in pixels (320 to 8192), of text in rows; by default what it takes
-    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u32).range(16..=8192))]
-    pub height: Option<u32>,
 }
 
 /// `memtrace ps` and `memtrace doctor`
@@ -210,6 +196,10 @@ pub enum Format {
     Pprof,
     /// An SVG that zooms and searches, for browsers
     Flamegraph,
+    /// A page for a browser: course, table, flame graph and source in one file
+    Html,
+    /// For memory_profiler's `mprof plot` and `mprof peak`
+    Mprof,
 }
 
 /// How threads are bound.
@@ -243,17 +233,6 @@ fn measures() -> impl TypedValueParser<Value = Measure> {
         .try_map(|name| name.parse::<Measure>())
 }
 
-/// A file whose ending says what to draw into it.
-fn picture() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| {
-        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-        match ending.as_deref().and_then(|ending| ending.to_str()) {
-            Some("svg" | "png" | "txt") => Ok(path),
-            _ => Err("its name must end in .svg, .png or .txt"),
-        }
-    })
-}
-
 fn ring_bytes(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(bytes) if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) => Ok(bytes),
@@ -270,23 +249,6 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_plots_file_says_by_its_ending_what_it_is() {
-        #[derive(Parser)]
-        struct Plot {
-            #[command(flatten)]
-            args: PlotArgs,
-        }
-        let typed = |typed: &str| Plot::try_parse_from(typed.split(' ')).map(|plot| plot.args);
-        let args = typed("plot a.memtrace -o b.Svg --from 90s --width 640").unwrap();
-        assert_eq!(args.output, Some("b.Svg".into()));
-        assert_eq!((args.from, args.width), (Some(Duration::from_secs(90)), Some(640)));
-        for file in ["b", "b.jpg", "svg", "b.svg.gz"] {
-            let error = typed(&format!("plot a.memtrace -o {file}")).unwrap_err().to_string();
-            assert!(error.contains("must end in .svg, .png or .txt"), "{error}");
-        }
     }
 
     #[test]

@@ -5,12 +5,17 @@
 pub mod attach;
 pub mod color;
 pub mod completions;
+pub mod diff;
 pub mod doctor;
 pub mod form;
 pub mod output;
 pub mod plot;
 pub mod progress;
 pub mod ps;
+mod read;
+pub mod record;
+pub mod report;
 pub mod run;
+mod started;
 pub mod top;
 mod trace;

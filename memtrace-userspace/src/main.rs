@@ -7,7 +7,9 @@ use clap::Parser;
 use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
-use memtrace::command::{attach, color, completions, doctor, output::Output, ps, run, top};
+use memtrace::command::{
+    attach, color, completions, diff, doctor, output::Output, plot, ps, record, report, run, top,
+};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
 use memtrace::top as screen;
@@ -42,6 +44,10 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
         Command::Attach(args) => attach::run(args).await.map(|()| 0),
         Command::Run(args) => run::run(args).await,
         Command::Top(args) => top::run(args).await.map(|()| 0),
+        Command::Record(args) => record::run(args).await,
+        Command::Report(args) => report::run(args).map(|()| 0),
+        Command::Plot(args) => plot::run(args).map(|()| 0),
+        Command::Diff(args) => diff::run(args),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
             ps::run(format, out).map(|()| true)
@@ -83,9 +89,14 @@ fn log_to_stderr(cli: &Cli) {
     let (verbose, quiet) = match &cli.command {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
-        Command::Top(_) | Command::Ps(_) | Command::Doctor(_) | Command::Completions(_) => {
-            (false, false)
-        }
+        Command::Record(args) => (args.verbose, args.quiet),
+        Command::Report(args) => (false, args.quiet),
+        Command::Diff(args) => (false, args.quiet),
+        Command::Plot(_)
+        | Command::Top(_)
+        | Command::Ps(_)
+        | Command::Doctor(_)
+        | Command::Completions(_) => (false, false),
     };
     let level = match (verbose, quiet) {
         (true, _) => "memtrace=debug",

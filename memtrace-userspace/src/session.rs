@@ -130,6 +130,8 @@ pub struct Traced {
     pub files: Vec<Option<Arc<TargetFiles>>>,
     /// The last entries, where they are kept.
     pub entries: Vec<Entry>,
+    /// Whether a process was killed: by the OOM killer, or by SIGKILL otherwise.
+    pub killed: bool,
 }
 
 impl Session {

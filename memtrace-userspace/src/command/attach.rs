@@ -26,7 +26,7 @@ pub async fn run(args: &AttachArgs) -> Result<()> {
         }
     }
     let progress = Progress::of_time("tracing", args.trace.duration, args.trace.quiet);
-    session.run(stops.or_after(&args.trace)).await?;
+    session.run(stops.or_after(args.trace.duration)).await?;
     drop(progress);
     let traced = session.finish()?;
     report(form, &traced)

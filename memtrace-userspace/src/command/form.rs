@@ -14,7 +14,8 @@ use super::output::Output;
 use crate::cli::{FormArgs, Format};
 use crate::profile::Profile;
 use crate::report::{
-    Measure, SourceTexts, StackOptions, TableOptions, csv, flamegraph, folded, json, pprof, table,
+    HtmlOptions, Measure, SourceTexts, StackOptions, TableOptions, csv, flamegraph, folded, html,
+    json, mprof, pprof, table,
 };
 
 /// What can't be meant.
@@ -55,6 +56,8 @@ enum Kind {
     Folded(StackOptions),
     Pprof { shown: Measure },
     Flamegraph(StackOptions),
+    Html(HtmlOptions),
+    Mprof,
 }
 
 impl Form {
@@ -100,6 +103,10 @@ impl Form {
                 Kind::Folded(options) => folded::write(out, profile, &options)?,
                 Kind::Pprof { shown } => pprof::write(out, profile, shown)?,
                 Kind::Flamegraph(options) => flamegraph::write(out, profile, &options)?,
+                Kind::Html(options) => {
+                    html::write(out, profile, &sources(&options.choice()), &options)?;
+                }
+                Kind::Mprof => mprof::write(out, profile)?,
             }
             Ok(())
         })
@@ -125,6 +132,8 @@ impl Kind {
             Format::Folded => Self::Folded(stacks),
             Format::Pprof => Self::Pprof { shown: measure },
             Format::Flamegraph => Self::Flamegraph(stacks),
+            Format::Html => Self::Html(HtmlOptions { measure, ..HtmlOptions::default() }),
+            Format::Mprof => Self::Mprof,
         })
     }
 }
@@ -133,7 +142,11 @@ impl Kind {
 fn only_own_options(args: &FormArgs) -> Result<(), FormError> {
     const STACKS: &[Format] = &[Format::Folded, Format::Flamegraph];
     let options = [
-        (args.measure.is_some(), "--measure", &[STACKS, &[Format::Pprof]].concat()[..]),
+        (
+            args.measure.is_some(),
+            "--measure",
+            &[STACKS, &[Format::Pprof, Format::Html]].concat()[..],
+        ),
         (args.split_threads, "--split-threads", STACKS),
         (args.sort.is_some(), "--sort", &[Format::Table, Format::Csv]),
         (args.limit.is_some(), "--limit", &[Format::Table]),

@@ -1,6 +1,6 @@
 //! `memtrace plot`: memory over time, by line, as a picture or in the terminal.
 //!
-//! The file's ending says which. How a recording is read is not its business: [`run`] is given that.
+//! The file's ending says which.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -9,17 +9,28 @@ use anyhow::{Result, bail};
 
 use super::color;
 use super::output::Output;
-use crate::cli::PlotArgs;
+use super::read::{self, Reading};
+use crate::cli::{PlotArgs, TimeArgs};
 use crate::profile::Profile;
 use crate::report::plot::{self, PlotOptions};
+use crate::units::Nanos;
 
-/// Draws what `read` gives: the profile of the file and the time that `args` name.
+/// Draws the part of a recording that `args` name.
 ///
 /// # Errors
 ///
-/// Those of `read`; a process that isn't there; a place that can't be written to, which is found
+/// The recording can't be read; a process isn't there; the place can't be written to, which is found
 /// before anything is read.
-pub fn run(args: &PlotArgs, read: impl FnOnce(&PlotArgs) -> Result<Profile>) -> Result<()> {
+pub fn run(args: &PlotArgs) -> Result<()> {
+    draw(args, |args| {
+        let time = TimeArgs { from: args.from, to: args.to };
+        let reading = Reading { strict: false, quiet: false };
+        Ok(read::history(&args.file, time, reading)?.profile())
+    })
+}
+
+/// Draws what `read` gives.
+fn draw(args: &PlotArgs, read: impl FnOnce(&PlotArgs) -> Result<Profile>) -> Result<()> {
     let output = Output::open(args.output.as_deref())?;
     let profile = read(args)?;
     if let Some(pid) = args.process
@@ -64,7 +75,7 @@ fn options(args: &PlotArgs) -> PlotOptions {
         width: args.width.or(terminal.map(|(columns, _)| columns)),
         height: args.height.or(terminal.map(|(_, rows)| rows)),
         process: args.process,
-        begins_later: args.from.is_some_and(|from| !from.is_zero()),
+        begins_later: args.from.is_some_and(|from| from > Nanos(0)),
         color: color::wanted(terminal.is_some()),
         ..PlotOptions::default()
     }
@@ -99,7 +110,6 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::units::Nanos;
 
     fn nothing() -> Profile {
         Profile {
@@ -128,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let drawn = |name: &str| {
             let path = folder.path().join(name);
-            run(&args(Some(path.clone())), |_| Ok(nothing())).unwrap();
+            draw(&args(Some(path.clone())), |_| Ok(nothing())).unwrap();
             std::fs::read(path).unwrap()
         };
         assert!(drawn("a.SVG").starts_with(b"<svg "));
@@ -141,10 +151,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("no/such/a.svg");
         let unread = |_: &PlotArgs| -> Result<Profile> { panic!("read") };
-        assert!(run(&args(Some(missing)), unread).is_err());
+        assert!(draw(&args(Some(missing)), unread).is_err());
 
         let other = PlotArgs { process: Some(7), ..args(None) };
-        let error = run(&other, |_| Ok(nothing())).unwrap_err().to_string();
+        let error = draw(&other, |_| Ok(nothing())).unwrap_err().to_string();
         assert_eq!(error, "there is no process 7 in a.memtrace; it has none");
     }
 }

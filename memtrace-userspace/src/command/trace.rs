@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::form::Form;
-use crate::cli::{Bind, ProbeArgs, TraceArgs};
+use crate::cli::{Bind, ProbeArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
 use crate::session::{Binding, Plan, Traced, look_at};
@@ -54,9 +54,9 @@ impl Stops {
     }
 
     /// Ready when tracing shall end: a signal, or the time is over.
-    pub(super) async fn or_after(&mut self, args: &TraceArgs) {
+    pub(super) async fn or_after(&mut self, duration: Option<Duration>) {
         let time = async {
-            match args.duration {
+            match duration {
                 Some(duration) => tokio::time::sleep(duration).await,
                 None => std::future::pending().await,
             }

@@ -54,6 +54,17 @@ impl SourceTexts {
         self.texts.entry(process).or_default().insert(file.to_owned(), text);
     }
 
+    /// The texts of some processes, which are given by their places here and stand in this order in
+    /// the result.
+    #[must_use]
+    pub fn of(mut self, processes: &[usize]) -> Self {
+        let mut texts = BTreeMap::new();
+        for (new, old) in processes.iter().enumerate() {
+            texts.extend(self.texts.remove(old).map(|of_process| (new, of_process)));
+        }
+        Self { texts }
+    }
+
     /// What was kept; `None` if nobody tried to read it.
     #[must_use]
     pub fn get(&self, process: usize, file: &str) -> Option<&SourceText> {

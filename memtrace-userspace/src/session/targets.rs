@@ -40,6 +40,8 @@ pub(super) struct Targets {
     expected: Option<u32>,
     checked: Instant,
     haste: Haste,
+    /// Whether a process was killed.
+    killed: bool,
 }
 
 impl Targets {
@@ -56,6 +58,7 @@ impl Targets {
             expected: None,
             checked: Instant::now(),
             haste: Haste::default(),
+            killed: false,
         }
     }
 
@@ -329,7 +332,7 @@ impl Targets {
     /// Takes the kernel side off. Closing a uprobe waits for grace periods of the kernel, and
     /// closers that wait together share them, so each link is closed in a thread of its own.
     pub(super) fn detach(self) -> Traced {
-        let files = self.files();
+        let (files, killed) = (self.files(), self.killed);
         let Self { probes, journal, mut targets, .. } = self;
         let mut links: Vec<ProcessProbe> = Vec::new();
         for target in targets.values_mut() {
@@ -343,6 +346,6 @@ impl Targets {
             drop(probes);
         });
         let (history, entries) = journal.into_history();
-        Traced { profile: history.profile(), files, entries }
+        Traced { profile: history.profile(), files, entries, killed }
     }
 }

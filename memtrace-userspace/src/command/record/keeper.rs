@@ -1,0 +1,106 @@
+//! Where entries go: into the file as they come, or into memory until it is known whether they are
+//! wanted.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::file::RecordingFile;
+use super::sources::SourceKeeper;
+use crate::history::{Entry, Head};
+use crate::recording::{Recent, Saved, Writer};
+use crate::source::TargetFiles;
+
+/// How often what was written is made to survive a power cut. More often would cost the disk more
+/// than the windows are worth; a crash of memtrace or a kill loses nothing that was written.
+const DURABLE_EVERY: Duration = Duration::from_secs(10);
+
+/// Windows that `--on-oom` keeps as they were; older ones are summed up.
+const RECENT_WINDOWS: usize = 600;
+
+/// Keeps entries.
+pub(super) struct Keeper {
+    place: Place,
+    sources: SourceKeeper,
+}
+
+enum Place {
+    File { writer: Writer<File>, durable: Instant },
+    Memory { recent: Recent, file: RecordingFile, head: Head },
+}
+
+impl Keeper {
+    /// Begins: in the file, or in memory when only a killed process is of interest.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be written to.
+    pub(super) fn begin(file: RecordingFile, on_oom: bool, head: &Head) -> Result<Self> {
+        let place = if on_oom {
+            Place::Memory { recent: Recent::new(RECENT_WINDOWS), file, head: head.clone() }
+        } else {
+            let writer = Writer::begin(file.take()?, head)?;
+            Place::File { writer, durable: Instant::now() }
+        };
+        Ok(Self { place, sources: SourceKeeper::default() })
+    }
+
+    /// Keeps what has happened, with the source of functions that are new in it. `files` are those
+    /// of the processes, in the order in which they began.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be written to; the recording is whole up to what the error says.
+    pub(super) fn keep(
+        &mut self,
+        entries: Vec<Entry>,
+        files: &[Option<Arc<TargetFiles>>],
+    ) -> Result<()> {
+        for entry in entries {
+            let sources = self.sources.of(&entry, files);
+            self.add(entry)?;
+            for source in sources {
+                self.add(Entry::Source(source))?;
+            }
+        }
+        if let Place::File { writer, durable } = &mut self.place {
+            writer.flush()?;
+            if durable.elapsed() > DURABLE_EVERY {
+                writer.make_durable()?;
+                *durable = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, entry: Entry) -> Result<()> {
+        match &mut self.place {
+            Place::File { writer, .. } => writer.add(&entry)?,
+            Place::Memory { recent, .. } => recent.add(entry),
+        }
+        Ok(())
+    }
+
+    /// Ends the recording; `None` when it was kept for a killed process and none was.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keeper::keep`].
+    pub(super) fn finish(self, killed: bool) -> Result<Option<Saved>> {
+        let writer = match self.place {
+            Place::File { writer, .. } => writer,
+            Place::Memory { .. } if !killed => return Ok(None),
+            Place::Memory { recent, file, head } => {
+                let mut writer = Writer::begin(file.take()?, &head)?;
+                for entry in recent.into_entries() {
+                    writer.add(&entry)?;
+                }
+                writer
+            }
+        };
+        let (_, saved) = writer.finish()?;
+        Ok(Some(saved))
+    }
+}
