@@ -16,6 +16,7 @@ mod read;
 pub mod record;
 pub mod report;
 pub mod run;
+mod sources;
 mod started;
 pub mod top;
 mod trace;

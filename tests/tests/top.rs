@@ -1,14 +1,21 @@
 //! `memtrace top` on live targets, in a terminal: what it shows is what they did, keys do what they
 //! say, and the terminal is afterwards as it was.
 
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::interpreters::newest;
+use ::memtrace::history::{History, WHOLE};
+use ::memtrace::profile::{Memory, Profile};
+use ::memtrace::recording::Reader;
+use harness::interpreters::{newest, unsupported};
 use harness::memtrace::{self, finish};
+use harness::process::Process;
 use harness::target::Target;
 use harness::terminal::Terminal;
 use harness::truth::Truth;
-use harness::{Context, Result, ensure, resources};
+use harness::{Context, Result, bail, ensure, resources};
 
 const WIDE: (u16, u16) = (120, 40);
 
@@ -19,17 +26,25 @@ struct Watched {
 }
 
 impl Watched {
-    fn start((columns, rows): (u16, u16)) -> Result<Self> {
-        Self::start_with((columns, rows), &[])
+    fn start(size: (u16, u16)) -> Result<Self> {
+        Self::start_with(size, &[])
     }
 
-    fn start_with((columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Result<Self> {
+    fn start_with(size: (u16, u16), environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(size, environment, Path::new("."))
+    }
+
+    fn start_in(
+        (columns, rows): (u16, u16),
+        environment: &[(&str, &str)],
+        folder: &Path,
+    ) -> Result<Self> {
         resources::root()?;
         let target = Target::start(&newest()?, "resident.py", &["keeps"])?;
         target.settled()?;
         let arguments = ["top", "--window", "200ms", &target.pid.to_string()];
         let mut command = memtrace::command(arguments)?;
-        command.envs(environment.iter().copied());
+        command.envs(environment.iter().copied()).current_dir(folder);
         let screen = Terminal::start(&mut command, columns, rows)?;
         Ok(Self { target, screen })
     }
@@ -92,7 +107,7 @@ fn the_line_that_grows_is_on_top_with_what_it_grew_and_the_sum_adds_up() -> Resu
     let sum = row(&text, "= RSS now").context("no sum")?;
     let figures: Vec<f64> = sum.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [before, lines, unattributed, now] = figures[..] else {
-        return Err(anyhow::anyhow!("{sum}"));
+        bail!("{sum}");
     };
     ensure!((before + lines + unattributed - now).abs() < 0.0025, "{sum}");
     let rss = watched.target.settled()?.rss as f64 / f64::from(1 << 20);
@@ -183,12 +198,85 @@ fn the_detail_of_a_line_has_the_sum_in_bytes() -> Result<()> {
     let sum = row(&text, "in bytes").context("no sum")?;
     let figures: Vec<i64> = sum.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [before, lines, unattributed, now] = figures[..] else {
-        return Err(anyhow::anyhow!("{sum}"));
+        bail!("{sum}");
     };
     ensure!(before + lines + unattributed == now, "{sum}");
     let rss = watched.target.settled()?.rss;
     ensure!(now == rss, "RSS is {rss}, not as in: {sum}");
     watched.quit()
+}
+
+/// The profile of a recording, which must be whole.
+fn replay(path: &Path) -> Result<Profile> {
+    let mut reader = Reader::open(BufReader::new(File::open(path)?))?;
+    let mut history = History::new(reader.head().clone(), WHOLE);
+    for entry in &mut reader {
+        history.add(&entry)?;
+    }
+    let stop = reader.into_stop().context("it goes on")?;
+    ensure!(stop.is_complete(), "{}: {stop}", path.display());
+    Ok(history.profile())
+}
+
+#[test]
+fn a_saved_recording_has_what_the_screen_showed_and_tracing_goes_on() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut watched = Watched::start_in(WIDE, &[], folder.path())?;
+    watched.live()?;
+    let mut names = Vec::new();
+    for times in 1..=2 {
+        let (truth, _) = watched.grow(times)?;
+        watched.screen.press("s")?;
+        let new = |text: &str| saved_name(text).filter(|name| !names.contains(name));
+        let text = watched.screen.wait_for("its name", |text| new(text).is_some())?;
+        let name = new(&text).context("no name")?;
+        let profile = replay(&folder.path().join(&name))?;
+        let [process] = &profile.processes[..] else { bail!("{:?}", profile.processes) };
+        ensure!(process.pid == watched.target.pid, "pid {}", process.pid);
+        let mark = truth.mark("keeps")?;
+        let line = process.lines.first().context("no line")?;
+        ensure!((&line.place.file, line.place.line) == (&mark.file, mark.line), "{line:?}");
+        let beside = line.self_net.total().0 - i64::from(times) * mark.grown()?;
+        ensure!((0..1 << 20).contains(&beside), "{beside} bytes too many: {line:?}");
+        ensure!(process.law_gap() == Memory::ZERO, "{:?}", process.law_gap());
+        let rss = watched.target.settled()?.rss;
+        ensure!(process.after.total().0 == rss, "{:?} is not {rss}", process.after);
+        names.push(name);
+    }
+    watched.screen.press("q")?;
+    let (status, below) = watched.screen.ended()?;
+    ensure!(status.code() == Some(0), "{status}: {below}");
+    // They are named once more where they can be copied from.
+    ensure!(names.iter().all(|name| below.contains(name.as_str())), "{names:?}: {below}");
+    ensure!(std::fs::read_dir(folder.path())?.count() == 2, "something else is in the folder");
+    Ok(())
+}
+
+/// The file that the screen says something was saved as.
+fn saved_name(text: &str) -> Option<String> {
+    let (_, name) = text.split_once("saved as ")?;
+    name.split_whitespace().next().map(str::to_owned)
+}
+
+#[test]
+fn what_cannot_be_saved_is_said_and_tracing_goes_on() -> Result<()> {
+    // Nobody can make a file there. First where recordings go, then where they are kept until then.
+    let folder = tempfile::tempdir()?;
+    for (environment, folder, why) in [
+        (&[][..], Path::new("/proc"), "not saved: memtrace-"),
+        (&[("TMPDIR", "/proc")][..], folder.path(), "not saved: a temporary file"),
+    ] {
+        let mut watched = Watched::start_in(WIDE, environment, folder)?;
+        watched.live()?;
+        watched.screen.press("s")?;
+        watched.screen.wait_for_words(why)?;
+        watched.grow(1)?;
+        watched.screen.press("q")?;
+        let (status, below) = watched.screen.ended()?;
+        ensure!(status.code() == Some(0) && below.contains(why), "{status}: {below}");
+    }
+    ensure!(std::fs::read_dir(folder.path())?.count() == 0, "something is left");
+    Ok(())
 }
 
 #[test]
@@ -232,10 +320,13 @@ fn without_pids_every_python_is_there_and_those_that_cannot_be_traced_say_why() 
     resources::root()?;
     let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
     target.settled()?;
+    let old = Process::waiting(&unsupported(2, 7)?.path)?;
     // Other tests' targets shall not notice.
     let arguments = ["top", "--window", "200ms", "--no-uprobes"];
     let mut screen = Terminal::start(&mut memtrace::command(arguments)?, 200, 150)?;
-    screen.wait_for_words(&format!(" {} ", target.pid))?;
+    let text = screen.wait_for_words(&format!(" {} ", target.pid))?;
+    let refused = row(&text, &format!(" {} ", old.pid())).context("the old one is missing")?;
+    ensure!(refused.contains("not traced: ") && refused.contains("2.7"), "{refused}");
     let truth = target.go()?;
     let place = format!("resident.py:{}", truth.mark("keeps")?.line);
     screen.wait_for("the line", |text| row(text, &place).and_then(grown) == Some(16))?;

@@ -16,7 +16,6 @@ use crate::session::{Plan, Session, SessionError, Step, Traced};
 mod arm;
 mod file;
 mod keeper;
-mod sources;
 
 /// Does it; returns the exit code: a command's own where there is one.
 ///

@@ -1,21 +1,27 @@
 //! `memtrace top`: trace, and show on a live screen what grows while it grows.
 //!
-//! This thread traces; the screen has one of its own ([`display`]), so that neither waits for the
-//! other. What is drawn, and what keys do, is not decided here.
+//! This thread traces; the screen ([`display`]) and what can be saved ([`spool`]) have threads of their
+//! own, so that none waits for another. What is drawn, and what keys do, is not decided here.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::display::Display;
+use self::spool::Spool;
 use super::color;
+use super::sources::SourceKeeper;
 use super::trace::{Stops, look_at_all, plan, restore};
 use crate::cli::TopArgs;
+use crate::history::Entry;
 use crate::kernel::support;
+use crate::profile::Profile;
 use crate::python::processes::{self, Finding, PythonProcess};
 use crate::python::{Images, Interpreter};
-use crate::session::{Plan, Session, SessionError, Step};
+use crate::session::{Plan, Session, SessionError, Step, Traced};
+use crate::source::TargetFiles;
 use crate::top::model::{Refused, Screen};
 use crate::top::show::{News, Wish, panic_if_tested};
 use crate::top::terminal::FullScreen;
@@ -23,6 +29,7 @@ use crate::top::view::Palette;
 use crate::units::Nanos;
 
 mod display;
+mod spool;
 
 const NO_TERMINAL: &str = "`memtrace top` draws on a terminal, and standard output is none that it can \
      draw on; `memtrace attach PID` prints a report instead";
@@ -38,67 +45,95 @@ const NOBODY: &str = "no Python process that can be traced is running here; `mem
 pub async fn run(args: &TopArgs) -> Result<()> {
     ensure!(FullScreen::is_possible(), NO_TERMINAL);
     let mut candidates = Candidates::find(&args.pids)?;
-    let mut stops = Ends::new().context("signals")?;
-    let plan = Plan { window: args.window, ..plan(&args.probes, false) };
+    let ends = Ends::new().context("signals")?;
+    let plan = Plan { window: args.window, keep_entries: true, ..plan(&args.probes, false) };
     let mut session = Session::open(&plan)?;
     candidates.attach(&mut session)?;
 
     let mut screen = Screen::new(candidates.refused);
     screen.expect_every(Nanos(args.window.as_nanos() as u64));
-    let mut display = Display::start(screen, Palette::new(color::wanted(true)))?;
-    let watched = watch(&mut session, &mut display, &mut stops).await;
-    let over = match watched {
-        Ok(Step::NoTargets) => {
-            let traced = session.finish()?;
-            display.tell(News::Window(traced.profile, traced.files));
-            Ok("all targets have ended".to_owned())
-        }
-        Ok(Step::Asked | Step::Window) => {
-            display.close().await?;
-            restore();
-            session.finish()?;
-            return Ok(());
-        }
-        Err(error) => {
-            drop(session);
-            Err(error)
-        }
+    let spool = Spool::start(session.head())?;
+    let display = Display::start(screen, Palette::new(color::wanted(true)))?;
+    // From here on nothing returns before the terminal is put back.
+    let mut user = User { display, spool, sources: SourceKeeper::default(), ends };
+    let traced = trace(session, &mut user).await;
+    let over = match &traced {
+        Ok(Some(_)) => None,
+        Ok(None) => Some("all targets have ended".to_owned()),
+        Err(error) => Some(error.to_string()),
     };
-    // The last picture stays until the user has seen enough of it.
-    display.tell(News::Over(over.as_ref().map_or_else(ToString::to_string, Clone::clone)));
-    while let Some(Wish::Save) = wish(&mut display, &mut stops).await {}
-    display.close().await?;
-    Ok(over.map(drop)?)
+    if let Some(over) = over {
+        // The last picture stays until the user has seen enough of it.
+        user.display.tell(News::Over(over));
+        user.attend().await;
+    }
+    let closed = user.display.close().await;
+    restore();
+    let finished = traced.and_then(|session| session.map(Session::finish).transpose());
+    for saved in user.spool.close() {
+        eprintln!("memtrace: {saved}");
+    }
+    finished?;
+    closed
 }
 
-/// Traces and tells the screen, until the user ends it or no target is left.
-async fn watch(
-    session: &mut Session,
-    display: &mut Display,
-    ends: &mut Ends,
-) -> Result<Step, SessionError> {
+/// Traces and tells the user. When the user has seen enough, the session is given back; when no
+/// target is left, it is finished.
+async fn trace(mut session: Session, user: &mut User) -> Result<Option<Session>, SessionError> {
     loop {
-        let mut wanted = None;
-        let step = {
-            let asked = async { wanted = Some(wish(display, ends).await) };
-            session.step(&mut pin!(asked)).await?
-        };
-        match (step, wanted) {
-            (Step::Asked, Some(Some(Wish::Save))) => {}
-            (Step::Window, _) => {
-                display.tell(News::Window(session.profile(), session.files()));
+        let step = session.step(&mut pin!(user.attend())).await?;
+        match step {
+            Step::Window => {
+                user.tell(session.profile(), session.files(), session.take_entries());
                 panic_if_tested("trace");
             }
-            (step, _) => return Ok(step),
+            Step::Asked => return Ok(Some(session)),
+            Step::NoTargets => {
+                let Traced { profile, files, entries, .. } = session.finish()?;
+                user.tell(profile, files, entries);
+                return Ok(None);
+            }
         }
     }
 }
 
-/// What the user wants; nothing more once the screen or memtrace shall end.
-async fn wish(display: &mut Display, ends: &mut Ends) -> Option<Wish> {
-    tokio::select! {
-        wish = display.wish() => wish,
-        () = ends.signal() => None,
+/// Whoever sits before the screen.
+struct User {
+    display: Display,
+    spool: Spool,
+    sources: SourceKeeper,
+    ends: Ends,
+}
+
+impl User {
+    /// The figures of a window, and what they were made from since the last one.
+    fn tell(&mut self, profile: Profile, files: Vec<Option<Arc<TargetFiles>>>, new: Vec<Entry>) {
+        let new = self.sources.with_sources(new, &files);
+        self.display.tell(News::Window(profile, files));
+        let remark = self.spool.add(new);
+        self.remark(remark);
+    }
+
+    fn remark(&mut self, remark: Option<String>) {
+        if let Some(remark) = remark {
+            self.display.tell(News::Message(remark));
+        }
+    }
+
+    /// Does what the user wants, until that is to end. Nothing is lost when this is given up and
+    /// begun again.
+    async fn attend(&mut self) {
+        loop {
+            let remark = tokio::select! {
+                wish = self.display.wish() => match wish {
+                    Some(Wish::Save) => self.spool.save(),
+                    None => return,
+                },
+                Some(said) = self.spool.said() => Some(said),
+                () = self.ends.signal() => return,
+            };
+            self.remark(remark);
+        }
     }
 }
 

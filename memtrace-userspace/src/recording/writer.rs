@@ -193,6 +193,21 @@ impl<M: Medium> Writer<M> {
         Ok((self.medium, self.written))
     }
 
+    /// What ends a copy of what was flushed, so that it is a whole recording. The recording itself
+    /// goes on. Nothing where it has ended.
+    ///
+    /// # Errors
+    ///
+    /// None that is known of.
+    pub fn end_mark(&self) -> io::Result<Vec<u8>> {
+        let mut mark = Vec::new();
+        if !self.over {
+            let end = wire::End { entries: self.written.entries, abandoned: String::new() };
+            frame::write(&mut mark, self.written_frames, Kind::End, &end.encode_to_vec())?;
+        }
+        Ok(mark)
+    }
+
     /// What was written so far and is whole.
     #[must_use]
     pub fn saved(&self) -> Saved {

@@ -37,6 +37,25 @@ fn a_recording_without_entries_is_complete() {
 }
 
 #[test]
+fn a_copy_with_an_end_mark_is_whole_and_the_recording_goes_on() {
+    let entries = Course::entries(3, 60);
+    let (first, second) = entries.split_at(30);
+    let mut bytes = Vec::new();
+    let mut writer = Writer::begin(&mut bytes, &build::head()).unwrap();
+    first.iter().for_each(|entry| writer.add(entry).unwrap());
+    writer.flush().unwrap();
+    let (saved, mark) = (writer.saved().bytes as usize, writer.end_mark().unwrap());
+    // What waits to be written is not in it.
+    second.iter().for_each(|entry| writer.add(entry).unwrap());
+    assert_eq!(writer.end_mark().unwrap(), mark);
+    writer.finish().unwrap();
+    let (back, stop) = read(&[&bytes[..saved], &mark].concat());
+    assert!(stop.is_complete(), "{stop}");
+    assert_eq!(back, first);
+    assert_eq!(read(&bytes).0, entries);
+}
+
+#[test]
 fn every_reason_comes_back() {
     let stacks = REASONS.map(|reason| StackName::Unattributed { reason, name: TextId(0) });
     let names = Names { texts: vec![String::new()], stacks: stacks.to_vec(), ..Names::default() };

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::super::sources::SourceKeeper;
 use super::file::RecordingFile;
-use super::sources::SourceKeeper;
 use crate::history::{Entry, Head};
 use crate::recording::{Recent, Saved, Writer};
 use crate::source::TargetFiles;
@@ -58,11 +58,10 @@ impl Keeper {
         entries: Vec<Entry>,
         files: &[Option<Arc<TargetFiles>>],
     ) -> Result<()> {
-        for entry in entries {
-            let sources = self.sources.of(&entry, files);
-            self.add(entry)?;
-            for source in sources {
-                self.add(Entry::Source(source))?;
+        for entry in self.sources.with_sources(entries, files) {
+            match &mut self.place {
+                Place::File { writer, .. } => writer.add(&entry)?,
+                Place::Memory { recent, .. } => recent.add(entry),
             }
         }
         if let Place::File { writer, durable } = &mut self.place {
@@ -71,14 +70,6 @@ impl Keeper {
                 writer.make_durable()?;
                 *durable = Instant::now();
             }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, entry: Entry) -> Result<()> {
-        match &mut self.place {
-            Place::File { writer, .. } => writer.add(&entry)?,
-            Place::Memory { recent, .. } => recent.add(entry),
         }
         Ok(())
     }

@@ -30,8 +30,23 @@ pub(super) struct SourceKeeper {
 }
 
 impl SourceKeeper {
-    /// The text of what is new in `entry`. Every entry must pass here, in order.
-    pub(super) fn of(&mut self, entry: &Entry, files: &[Option<Arc<TargetFiles>>]) -> Vec<Source> {
+    /// The entries, each followed by the text of what is new in it. Every entry must pass here, in
+    /// order. `files` are those of the processes, in the order in which they began.
+    pub(super) fn with_sources(
+        &mut self,
+        entries: Vec<Entry>,
+        files: &[Option<Arc<TargetFiles>>],
+    ) -> Vec<Entry> {
+        let mut all = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let sources = self.of(&entry, files);
+            all.push(entry);
+            all.extend(sources.into_iter().map(Entry::Source));
+        }
+        all
+    }
+
+    fn of(&mut self, entry: &Entry, files: &[Option<Arc<TargetFiles>>]) -> Vec<Source> {
         match entry {
             Entry::Names(names) => self.learn(names),
             Entry::Began(began) => {
