@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod doctor;
+pub mod explain;
 pub mod output;
 pub mod ps;
 pub mod run;

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use memtrace::cli::{Cli, Command, Format, ListArgs};
-use memtrace::command::{attach, doctor, output::Output, ps, run};
+use memtrace::command::{attach, doctor, explain, output::Output, ps, run};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
+use memtrace::snapshot::SnapshotError;
 use tracing_subscriber::EnvFilter;
 
 /// Tracing failed.
@@ -35,6 +36,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
     match &cli.command {
         Command::Attach(args) => attach::run(args).await.map(|()| 0),
         Command::Run(args) => run::run(args).await,
+        Command::Explain(args) => explain::run(args).map(|()| 0),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
             ps::run(format, out).map(|()| true)
@@ -60,6 +62,9 @@ fn list(
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
+    if let Some(SnapshotError::Exited(_)) = error.downcast_ref() {
+        return TARGET_GONE;
+    }
     match error.downcast_ref::<SessionError>() {
         Some(SessionError::Gone(_) | SessionError::Discover(DiscoverError::Exited { .. })) => {
             TARGET_GONE
@@ -72,7 +77,7 @@ fn log_to_stderr(cli: &Cli) {
     let (verbose, quiet) = match &cli.command {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
-        Command::Ps(_) | Command::Doctor(_) => (false, false),
+        Command::Explain(_) | Command::Ps(_) | Command::Doctor(_) => (false, false),
     };
     let level = match (verbose, quiet) {
         (true, _) => "memtrace=debug",

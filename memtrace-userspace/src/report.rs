@@ -4,6 +4,7 @@
 //! [`SourceTexts`] that somebody else has read, and its options; it writes to the writer it is
 //! given. It opens nothing, takes no clock and knows neither aya nor clap nor tokio.
 
+pub mod explain;
 mod figures;
 mod fit;
 mod grid;
