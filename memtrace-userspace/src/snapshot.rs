@@ -16,6 +16,7 @@ use crate::units::{Bytes, Nanos};
 mod allocator;
 mod arena_table;
 mod arenas;
+mod block_sizes;
 mod blocks;
 mod census;
 mod claims;

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod bpf;
 pub mod check;
 pub mod conversation;
+pub mod explained;
 pub mod interpreters;
 pub mod measure;
 pub mod memory;

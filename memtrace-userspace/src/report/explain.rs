@@ -59,14 +59,10 @@ pub fn write_table(
         Some(time) => writeln!(out, "  Stopped   for {}", duration(time))?,
         None => writeln!(out, "  Stopped   no: it ran on while it was looked at")?,
     }
-    writeln!(
-        out,
-        "  RSS       {} (of it in huge pages {}; beside it in swap {}, in hugetlbfs {})",
-        mib_unit(snapshot.rss_bytes),
-        mib_unit(snapshot.huge_bytes),
-        mib_unit(snapshot.swap_bytes),
-        mib_unit(snapshot.hugetlb_bytes)
-    )?;
+    let (rss, huge) = (mib_unit(snapshot.rss_bytes), mib_unit(snapshot.huge_bytes));
+    writeln!(out, "  RSS       {rss}, of it {huge} in transparent huge pages")?;
+    let (swap, hugetlb) = (mib_unit(snapshot.swap_bytes), mib_unit(snapshot.hugetlb_bytes));
+    writeln!(out, "  Beside    {swap} in swap, {hugetlb} in hugetlbfs")?;
     for note in &snapshot.notes {
         paragraph(out, "  Note      ", &printable(note), options)?;
     }

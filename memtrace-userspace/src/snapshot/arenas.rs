@@ -7,6 +7,7 @@ use memtrace_common::memory::ReadMemory;
 
 use super::allocator;
 use super::arena_table::{self, ARENA_OBJECT, ArenaObject, Counter, Symbols, Table};
+use super::block_sizes::BlockSizes;
 use super::claims::Claims;
 use super::layout::Layout;
 use super::picture::{Arenas, Fill, Kind, ObjectAllocator, SizeClass};
@@ -19,34 +20,6 @@ use crate::units::Bytes;
 const READ_AGAIN: usize = 8;
 /// Edges of the classes of fullness, in percent.
 const FILL: [u32; 6] = [1, 10, 25, 50, 75, 100];
-
-/// Which size class the blocks of each pool have, for telling an object's size by its address.
-#[derive(Debug, Default)]
-pub(super) struct BlockSizes {
-    arenas: Vec<(u64, Vec<u8>)>,
-    arena_size: u64,
-    pool_size: u64,
-    alignment: u64,
-}
-
-/// No class.
-const NO_CLASS: u8 = u8::MAX;
-
-impl BlockSizes {
-    /// Bytes of the block that this address is in, if it is in a pool in use.
-    #[must_use]
-    pub(super) fn of(&self, address: u64) -> Option<u64> {
-        let index = self.arenas.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
-        let (start, classes) = self.arenas.get(index)?;
-        if address - start >= self.arena_size {
-            return None;
-        }
-        let first = start.next_multiple_of(self.pool_size);
-        let pool = address.checked_sub(first)? / self.pool_size;
-        let class = *classes.get(usize::try_from(pool).ok()?)?;
-        (class != NO_CLASS).then_some((u64::from(class) + 1) * self.alignment)
-    }
-}
 
 /// Reads all arenas: their figures, with the ranges they take up among the `claims`.
 pub(super) fn read(
@@ -64,12 +37,7 @@ pub(super) fn read(
         residence,
         counts: vec![(0, 0); layout.classes()],
         fill: [(0, 0, 0); FILL.len()],
-        sizes: BlockSizes {
-            arenas: Vec::new(),
-            arena_size: layout.arena_size,
-            pool_size: layout.pool_size,
-            alignment: layout.block_alignment,
-        },
+        sizes: BlockSizes::new(layout),
         arenas: empty(layout),
     };
     let tables = arena_table::find(memory, interpreter, layout, symbols);
@@ -161,10 +129,9 @@ impl Walk<'_> {
         let mut parts = [0; 4];
         let [live, free, free_pools, overhead] = &mut parts;
         let mut live_here = 0;
-        let mut classes = vec![NO_CLASS; (arena_size / pool_size) as usize];
         let first = arena.address.next_multiple_of(pool_size);
         let mut bytes = vec![0; pool_size as usize];
-        for (index, address) in (first..range.end).step_by(pool_size as usize).enumerate() {
+        for address in (first..range.end).step_by(pool_size as usize) {
             let pool = address..(address + pool_size).min(range.end);
             let in_ram = self.residence.ram.within(&pool);
             if address >= arena.next_pool || pool.end - pool.start < pool_size {
@@ -176,25 +143,33 @@ impl Walk<'_> {
                     self.arenas.pools_free += 1;
                     *free_pools += in_ram;
                 }
-                Some(Pool::Used { class, live: blocks, unchecked }) => {
+                Some(Pool::Torn(None)) => {
+                    self.arenas.pools_torn += 1;
+                    *overhead += in_ram;
+                }
+                Some(pool @ (Pool::Used { .. } | Pool::Torn(Some(_)))) => {
+                    let (class, blocks) = match pool {
+                        Pool::Used { class, live, unchecked } => {
+                            self.arenas.unreadable += u64::from(unchecked);
+                            (class, live)
+                        }
+                        Pool::Torn(header) => {
+                            self.arenas.pools_torn += 1;
+                            header.unwrap_or_default()
+                        }
+                        Pool::Free => (0, 0),
+                    };
                     let block = (u64::from(class) + 1) * self.layout.block_alignment;
                     if let Some(count) = self.counts.get_mut(usize::from(class)) {
                         *count = (count.0 + 1, count.1 + blocks);
                     }
-                    if let Some(known) = classes.get_mut(index) {
-                        *known = class;
-                    }
+                    self.sizes.add(address, class);
                     self.arenas.pools_in_use += 1;
-                    self.arenas.unreadable += u64::from(unchecked);
                     live_here += blocks * block;
                     let divided = divide(pool_size, block, blocks, in_ram);
                     *live += divided.live;
                     *free += divided.free;
                     *overhead += divided.overhead;
-                }
-                Some(Pool::Torn) => {
-                    self.arenas.pools_torn += 1;
-                    *overhead += in_ram;
                 }
                 None => {
                     self.arenas.unreadable += 1;
@@ -212,7 +187,6 @@ impl Walk<'_> {
         self.arenas.arenas += 1;
         self.arenas.held += u64::from(live_here > 0);
         self.arenas.resident_bytes += Bytes(resident.cast_signed());
-        self.sizes.arenas.push((arena.address, classes));
         let kinds =
             [Kind::ArenaLive, Kind::ArenaFreeInPools, Kind::ArenaFreePools, Kind::ArenaOverhead];
         claims.add(range, kinds.into_iter().zip(parts).collect());
@@ -221,6 +195,7 @@ impl Walk<'_> {
     /// Reads a pool, again if it contradicts itself; `None` if its header isn't in RAM.
     fn pool(&self, address: u64, bytes: &mut [u8]) -> Option<Pool> {
         let (page, classes) = (procfs::page_size(), self.layout.classes());
+        let mut torn = None;
         for _ in 0..READ_AGAIN {
             let read = self.memory.read_resident(address, bytes);
             if read & 1 == 0 {
@@ -228,11 +203,11 @@ impl Walk<'_> {
             }
             let readable = |at: u64| read & (1 << (at / page)) != 0;
             match examine(bytes, address, self.layout.block_alignment, classes, readable) {
-                Pool::Torn => {}
+                Pool::Torn(header) => torn = header,
                 pool => return Some(pool),
             }
         }
-        Some(Pool::Torn)
+        Some(Pool::Torn(torn))
     }
 
     /// `sys.getallocatedblocks()`
@@ -273,7 +248,7 @@ impl Walk<'_> {
             Fill { up_to_percent, arenas, live_bytes: bytes(live), resident_bytes: bytes(resident) }
         });
         self.arenas.fill = fill.collect();
-        self.sizes.arenas.sort_unstable_by_key(|(start, _)| *start);
+        self.sizes.finish();
         (self.arenas, self.sizes)
     }
 }

@@ -5,8 +5,6 @@
 //! behind them, and are never brought in.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
 
 use memtrace_common::memory::ReadMemory;
 
@@ -14,10 +12,13 @@ use crate::python::TargetMemory;
 
 /// Bytes of one piece.
 const PIECE: u64 = 64 << 10;
-/// Pieces of each of the two generations that are kept: 128 MiB together.
-const KEPT: usize = 1024;
+/// Pieces that are kept: 128 MiB. Each has one place, by its address, and gives way to the next
+/// one there: no search, and no order to keep, in what is asked tens of millions of times.
+const PLACES: usize = 2048;
 
 struct Piece {
+    /// Which: its address in pieces.
+    index: u64,
     bytes: Box<[u8]>,
     /// A bit a page.
     present: u64,
@@ -27,50 +28,25 @@ struct Piece {
 pub(super) struct Blocks<'a> {
     memory: &'a TargetMemory,
     page: u64,
-    last: RefCell<(u64, Option<Rc<Piece>>)>,
-    young: RefCell<HashMap<u64, Rc<Piece>>>,
-    old: RefCell<HashMap<u64, Rc<Piece>>>,
+    places: RefCell<Vec<Option<Piece>>>,
 }
 
 impl<'a> Blocks<'a> {
     #[must_use]
     pub(super) fn new(memory: &'a TargetMemory) -> Self {
-        Self {
-            memory,
-            page: procfs::page_size(),
-            last: RefCell::new((u64::MAX, None)),
-            young: RefCell::default(),
-            old: RefCell::default(),
-        }
+        let places = std::iter::repeat_with(|| None).take(PLACES).collect();
+        Self { memory, page: procfs::page_size(), places: RefCell::new(places) }
     }
 
     /// What was read near this address is to be read again.
     pub(super) fn forget(&self, address: u64) {
         let index = address / PIECE;
-        *self.last.borrow_mut() = (u64::MAX, None);
-        self.young.borrow_mut().remove(&index);
-        self.old.borrow_mut().remove(&index);
-    }
-
-    fn piece(&self, index: u64) -> Rc<Piece> {
-        if let (at, Some(piece)) = &*self.last.borrow()
-            && *at == index
+        if let Some(Some(piece)) = self.places.borrow_mut().get_mut(index as usize % PLACES)
+            && piece.index == index
         {
-            return Rc::clone(piece);
+            piece.present = 0;
+            piece.index = u64::MAX;
         }
-        let mut young = self.young.borrow_mut();
-        let known = young.get(&index).cloned().or_else(|| self.old.borrow_mut().remove(&index));
-        let piece = known.unwrap_or_else(|| {
-            let mut bytes = vec![0; PIECE as usize].into_boxed_slice();
-            let present = self.memory.read_resident(index * PIECE, &mut bytes);
-            Rc::new(Piece { bytes, present })
-        });
-        if young.len() >= KEPT {
-            self.old.replace(std::mem::take(&mut young));
-        }
-        young.insert(index, Rc::clone(&piece));
-        *self.last.borrow_mut() = (index, Some(Rc::clone(&piece)));
-        piece
     }
 
     /// Fills `into`; `false` if not all of it can be read.
@@ -80,7 +56,18 @@ impl<'a> Blocks<'a> {
         if at + length > PIECE as usize {
             return self.memory.read(address, into);
         }
-        let piece = self.piece(address / PIECE);
+        let index = address / PIECE;
+        let mut places = self.places.borrow_mut();
+        let Some(place) = places.get_mut(index as usize % PLACES) else { return false };
+        let piece = place.get_or_insert_with(|| Piece {
+            index: u64::MAX,
+            bytes: vec![0; PIECE as usize].into_boxed_slice(),
+            present: 0,
+        });
+        if piece.index != index {
+            piece.present = self.memory.read_resident(index * PIECE, &mut piece.bytes);
+            piece.index = index;
+        }
         let first = at as u64 / self.page;
         let last = (at + length).saturating_sub(1) as u64 / self.page;
         if (first..=last).any(|page| piece.present & 1 << page == 0) {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use memtrace_common::memory::ReadMemory;
 
-use super::arenas::BlockSizes;
+use super::block_sizes::BlockSizes;
 use super::blocks::Blocks;
 use super::layout::Layout;
 use super::picture::{Census, TypeRow};
@@ -145,7 +145,8 @@ struct Walk<'a> {
     types: Types<'a>,
     /// By index of the type.
     counts: Vec<Count>,
-    heads: HashSet<u64>,
+    /// A few: four an interpreter.
+    heads: Vec<u64>,
     collecting: bool,
     objects: u64,
     torn_links: u64,
@@ -188,6 +189,10 @@ impl Walk<'_> {
                 if self.heads.contains(&at) {
                     return;
                 }
+                self.torn_links += 1;
+                if self.is_last(head, previous) {
+                    return;
+                }
                 // What was here has died. Some that were met on the way are still alive.
                 resumed += 1;
                 match self.resume(&mut trail).filter(|_| resumed <= RESUMED_LIMIT) {
@@ -197,7 +202,6 @@ impl Walk<'_> {
                         return;
                     }
                 }
-                self.torn_links += 1;
                 continue;
             };
             if node.prev != previous {
@@ -219,10 +223,23 @@ impl Walk<'_> {
         }
     }
 
-    /// The last object of the trail that is still in a list, and the one behind it.
+    /// Whether the list ends with this object, or with the one before it: a new object is linked to
+    /// the last one before it is linked to the head (`_PyObject_GC_TRACK`).
+    fn is_last(&self, head: u64, object: u64) -> bool {
+        self.blocks.forget(head);
+        self.blocks.forget(object);
+        let back = |at: u64| self.blocks.read_u64(at.wrapping_add(8)).map(|back| back & !FLAGS);
+        let last = back(head);
+        last.is_some() && (last == Some(object) || last == back(object))
+    }
+
+    /// The last object of the trail that is still in a list, and the one behind it, which was not
+    /// met yet.
     fn resume(&mut self, trail: &mut VecDeque<u64>) -> Option<(u64, u64)> {
+        let mut met = HashSet::new();
         while let Some(last) = trail.pop_back() {
             self.blocks.forget(last);
+            met.insert(last);
             let Some(node) = self.node(last) else { continue };
             if self.types.at(self.blocks, node.of_type).is_none() {
                 continue;
@@ -230,7 +247,8 @@ impl Walk<'_> {
             self.blocks.forget(node.next);
             let back = self.blocks.read_u64(node.next.wrapping_add(8));
             if back.is_some_and(|back| back & !FLAGS == last) {
-                return Some((last, node.next));
+                // What was met leads to where it ended, again.
+                return (!met.contains(&node.next)).then_some((last, node.next));
             }
         }
         None

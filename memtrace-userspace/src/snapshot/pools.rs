@@ -21,8 +21,8 @@ pub(super) enum Pool {
         /// The list of free blocks ran into a page that isn't in RAM: the header was believed.
         unchecked: bool,
     },
-    /// It contradicts itself.
-    Torn,
+    /// It contradicts itself. Its header alone may still make sense: a class and live blocks.
+    Torn(Option<(u8, u64)>),
 }
 
 /// Decodes the pool that stands at `address`, all of it. `readable` says whether the page of a
@@ -71,7 +71,13 @@ pub(super) fn examine(
         let agrees = unchecked || carved - free == count;
         agrees.then_some(Pool::Used { class, live: count, unchecked })
     };
-    decoded().unwrap_or(Pool::Torn)
+    let header = || {
+        let (live, class) = (half(0)?, u8::try_from(half(36)?).ok()?);
+        let size = (u64::from(class) + 1) * alignment;
+        let capacity = (pool.len() as u64).checked_sub(POOL_OVERHEAD)? / size;
+        (usize::from(class) < classes && live <= capacity).then_some((class, live))
+    };
+    decoded().unwrap_or_else(|| Pool::Torn(header()))
 }
 
 /// A pool's bytes by what they are for; of each, what is resident.
@@ -140,20 +146,22 @@ mod tests {
 
     #[test]
     fn a_pool_that_contradicts_itself_is_torn() {
-        assert_eq!(decode(&pool(9, &[])), Pool::Torn, "ten carved, none free, nine live");
-        assert_eq!(decode(&pool(7, &[3, 9])), Pool::Torn);
-        assert_eq!(decode(&pool(9, &[10])), Pool::Torn, "a free block that was never carved");
+        let torn = |live| Pool::Torn(Some((3, live)));
+        assert_eq!(decode(&pool(9, &[])), torn(9), "ten carved, none free, nine live");
+        assert_eq!(decode(&pool(7, &[3, 9])), torn(7));
+        assert_eq!(decode(&pool(9, &[10])), torn(9), "a free block that was never carved");
         let mut crooked = pool(9, &[1]);
         crooked[8] += 8;
-        assert_eq!(decode(&crooked), Pool::Torn);
+        assert_eq!(decode(&crooked), torn(9));
         let mut circle = pool(8, &[1, 2]);
         let first = ADDRESS + 48 + 64;
         circle[48 + 128..48 + 136].copy_from_slice(&first.to_ne_bytes());
-        assert_eq!(decode(&circle), Pool::Torn);
+        assert_eq!(decode(&circle), torn(8));
         let mut class = pool(10, &[]);
         class[36] = 32;
-        assert_eq!(decode(&class), Pool::Torn);
-        assert_eq!(decode(&[]), Pool::Torn);
+        assert_eq!(decode(&class), Pool::Torn(None));
+        assert_eq!(decode(&pool(70, &[])), Pool::Torn(None), "63 blocks of 64 bytes fit");
+        assert_eq!(decode(&[]), Pool::Torn(None));
     }
 
     #[test]

@@ -257,3 +257,6 @@ fn exactness(snapshot: &Snapshot, said: &mut Vec<String>) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests;

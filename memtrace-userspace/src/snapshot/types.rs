@@ -28,6 +28,9 @@ const NAME_LIMIT: usize = 1024;
 /// Entries of a type's dict that are searched for `__module__`, which is among the first.
 const DICT_LIMIT: u64 = 4096;
 
+/// Types that are kept where they are found at once.
+const LAST: usize = 256;
+
 /// One type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Type {
@@ -48,24 +51,39 @@ pub(super) struct Types<'a> {
     minor: u8,
     known: HashMap<u64, Option<usize>>,
     types: Vec<Type>,
+    /// Those that were asked for last, each in a place by its address: there are few, and one is
+    /// asked for a million times.
+    last: [(u64, Option<usize>); LAST],
 }
 
 impl<'a> Types<'a> {
     #[must_use]
     pub(super) fn new(layout: &'a Layout, minor: u8) -> Self {
-        Self { layout, minor, known: HashMap::new(), types: Vec::new() }
+        Self { layout, minor, known: HashMap::new(), types: Vec::new(), last: [(0, None); LAST] }
     }
 
     /// The type at an address; `None` if there is none.
     pub(super) fn at(&mut self, memory: &Blocks<'_>, address: u64) -> Option<usize> {
-        if let Some(known) = self.known.get(&address) {
-            return *known;
+        let place = (address / 16) as usize % LAST;
+        if let Some((known, index)) = self.last.get(place)
+            && *known == address
+        {
+            return *index;
         }
-        let index = self.read(memory, address).map(|found| {
-            self.types.push(found);
-            self.types.len() - 1
-        });
-        self.known.insert(address, index);
+        let index = match self.known.get(&address) {
+            Some(known) => *known,
+            None => {
+                let index = self.read(memory, address).map(|found| {
+                    self.types.push(found);
+                    self.types.len() - 1
+                });
+                self.known.insert(address, index);
+                index
+            }
+        };
+        if let Some(last) = self.last.get_mut(place) {
+            *last = (address, index);
+        }
         index
     }
 

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod build;
+mod explain_report;
 mod json_report;
 mod law_report;
 mod table_report;

@@ -2,7 +2,7 @@
 //!
 //! Told by structure: 127 pairs of list heads, of which an empty one points at itself, then a bit
 //! map, then a ring of arenas that leads back. That holds for glibc 2.26 to 2.43; what stands
-//! before the pairs differs (2.43 has no fast bins) and follows from where the ring leads back to.
+//! before the pairs differs (2.43 has no fast bins), and with the wrong one the ring leads nowhere.
 //! Fields: `struct malloc_state` in `malloc/malloc.c`.
 
 use memtrace_common::memory::ReadMemory;
@@ -25,14 +25,12 @@ const END: u64 = NEXT + 40;
 /// From the beginning of the structure to the pairs, where there are ten fast bins (up to 2.42):
 /// `mutex`, `flags`, `have_fastchunks`, the bins, `top`, `last_remainder`.
 const PAIRS_AFTER_FAST_BINS: u64 = 112;
+/// The same without (2.43): `mutex`, `flags`, `top`, `last_remainder`.
+const PAIRS_WITHOUT: u64 = 24;
 /// Where the fast bins begin.
 const FAST_BINS: u64 = 16;
 /// `NFASTBINS`
 const FAST_BINS_COUNT: u64 = 10;
-/// Most that may stand before the pairs.
-const LONGEST_HEAD: u64 = 256;
-/// Empty pairs that a candidate must have at least.
-const EMPTY_PAIRS: usize = 8;
 /// Pairs that may be in the middle of a change.
 const TORN_PAIRS: usize = 4;
 /// Arenas that are followed: glibc makes eight a CPU at most.
@@ -100,14 +98,16 @@ fn begins_pairs(words: &[u64], address: u64, memory: &TargetMemory) -> bool {
     let Some(words) = words.get(..2 * PAIRS as usize) else { return false };
     let head = |pair: usize| address.wrapping_add(16 * pair as u64).wrapping_sub(16);
     let pairs = || words.chunks_exact(2).enumerate();
-    // Cheap first: almost everything is refused by this.
-    let empty = pairs().filter(|(at, pair)| pair[0] == head(*at) && pair[1] == head(*at)).count();
     let plausible = |word: u64| word.is_multiple_of(8) && word > 0xffff && word < 1 << 47;
-    if empty < EMPTY_PAIRS || !words.iter().all(|&word| plausible(word)) {
+    // Cheap first: almost everything is refused by this.
+    if !words.iter().all(|&word| plausible(word)) {
         return false;
     }
     let torn = pairs()
         .filter(|(at, pair)| {
+            if pair[0] == head(*at) && pair[1] == head(*at) {
+                return false;
+            }
             let back = memory.read_u64(pair[0].wrapping_add(24)) == Some(head(*at));
             let forth = memory.read_u64(pair[1].wrapping_add(16)) == Some(head(*at));
             !(back && forth)
@@ -116,41 +116,27 @@ fn begins_pairs(words: &[u64], address: u64, memory: &TargetMemory) -> bool {
     torn <= TORN_PAIRS
 }
 
-/// The arenas of the ring that the main arena, whose pairs are at `pairs`, is in.
+/// The arenas of the ring that the main arena, whose pairs are at `pairs`, is in. With or without
+/// fast bins: the right one leads back to the beginning of the main arena.
 fn ring(memory: &TargetMemory, pairs: u64) -> Option<Vec<Arena>> {
-    let mut others = Vec::new();
-    let mut at = memory.read_u64(pairs.wrapping_add(NEXT))?;
-    // The ring leads back to the beginning of the structure, which says how long its head is.
-    while !(pairs.saturating_sub(LONGEST_HEAD)..pairs).contains(&at) {
-        if others.len() >= ARENAS_LIMIT || at == 0 {
-            return None;
+    [PAIRS_AFTER_FAST_BINS, PAIRS_WITHOUT].into_iter().find_map(|head| {
+        let main = pairs.checked_sub(head)?;
+        let mut others = Vec::new();
+        let mut at = memory.read_u64(pairs.wrapping_add(NEXT))?;
+        while at != main {
+            if others.len() >= ARENAS_LIMIT || at == 0 {
+                return None;
+            }
+            others.push(at);
+            at = memory.read_u64(at.wrapping_add(head + NEXT))?;
         }
-        others.push(at);
-        let head = guessed_head(memory, at)?;
-        at = memory.read_u64(at.wrapping_add(head + NEXT))?;
-    }
-    let head = pairs - at;
-    let mut arenas = vec![arena(memory, at, head, true)?];
-    for address in others {
-        // An arena that was just made has no top yet, or can't be read: it is small.
-        arenas.extend(arena(memory, address, head, false));
-    }
-    Some(arenas)
-}
-
-/// From the beginning of another arena to its pairs, by the two forms that there are: with fast
-/// bins, and without.
-fn guessed_head(memory: &TargetMemory, address: u64) -> Option<u64> {
-    [PAIRS_AFTER_FAST_BINS, PAIRS_AFTER_FAST_BINS - 8 - 8 * FAST_BINS_COUNT].into_iter().find(
-        |head| {
-            let pairs = address.wrapping_add(*head);
-            let empty = (0..PAIRS).filter(|pair| {
-                let chunk = pairs + 16 * pair - 16;
-                memory.read_u64(pairs + 16 * pair) == Some(chunk)
-            });
-            empty.count() >= EMPTY_PAIRS
-        },
-    )
+        let mut arenas = vec![arena(memory, main, head, true)?];
+        for address in others {
+            // An arena that was just made has no top yet, or can't be read: it is small.
+            arenas.extend(arena(memory, address, head, false));
+        }
+        Some(arenas)
+    })
 }
 
 fn arena(memory: &TargetMemory, address: u64, head: u64, main: bool) -> Option<Arena> {
