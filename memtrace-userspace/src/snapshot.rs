@@ -161,7 +161,12 @@ fn look(
         .map(|Counted { mapping, counts }| Unclaimed {
             range: mapping.range(),
             kind: match places::kind(mapping, &files) {
-                Kind::UnknownAnonymous if !other_allocators.is_empty() => Kind::OtherAllocator,
+                // tcmalloc uses the `brk` heap.
+                Kind::UnknownAnonymous | Kind::BrkHeap
+                    if heap.is_none() && !other_allocators.is_empty() =>
+                {
+                    Kind::OtherAllocator
+                }
                 kind => kind,
             },
             rss: counts.rss,

@@ -333,3 +333,39 @@ fn the_allocator_that_pythonmalloc_chose_is_told() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn allocators_of_other_names_have_a_row_and_are_not_taken_for_glibc_s() -> Result<()> {
+    let folder = std::path::Path::new("/usr/lib/x86_64-linux-gnu");
+    let libraries = [
+        ("jemalloc", "libjemalloc.so.2"),
+        ("mimalloc", "libmimalloc.so.2"),
+        ("tcmalloc", "libtcmalloc_minimal.so.4"),
+    ];
+    for (name, file) in libraries {
+        let path = folder.join(file);
+        if !path.exists() {
+            eprintln!("not on this machine, not tested: {file}");
+            continue;
+        }
+        let python = harness::interpreters::all()
+            .into_iter()
+            .rfind(|python| python.is_supported() && !python.is_launched())
+            .context("no supported interpreter")?;
+        let mut command = command(&python, "explained.py", &["mapped"])?;
+        command.env("LD_PRELOAD", &path);
+        let mut target = Target::start_command(command)?;
+        let truth = target.go()?;
+        let explained = Explained::of(target.pid, &["--freeze"])?;
+        ensure!(explained.json["other_allocators"] == serde_json::json!([name]), "{name}");
+        ensure!(explained.json["heap"].is_null(), "{name} is taken for glibc's heap");
+        // The arrays, and what the program has mapped by itself.
+        let held = said(&truth, &["large"])? + said(&truth, &["unknown"])?;
+        ensure!(explained.rss("other_allocator") >= held, "{name} holds less than {held}");
+        ensure!(explained.rss("unknown_anonymous") + explained.rss("brk_heap") == 0, "{name}");
+        ensure!(explained.words().contains("in glibc's stead"), "{}", explained.words());
+        let (found, expected) = (explained.census()?, counted(&truth)?);
+        ensure!(found == expected, "{name}: the census is another");
+    }
+    Ok(())
+}

@@ -121,7 +121,8 @@ impl Walk<'_> {
         let (arena_size, pool_size) = (self.layout.arena_size, self.layout.pool_size);
         let range = arena.address..arena.address.saturating_add(arena_size);
         let last = self.memory.mappings().at(range.end.saturating_sub(1));
-        if !arena.address.is_multiple_of(4096) || last.is_none() {
+        // An arena that is listed twice is walked once, or a table could keep us busy for hours.
+        if !arena.address.is_multiple_of(4096) || last.is_none() || claims.overlaps(&range) {
             self.arenas.unreadable += 1;
             return;
         }

@@ -47,7 +47,9 @@ impl Claims {
         self.add(range, vec![(kind, resident)])
     }
 
-    fn overlaps(&self, range: &Range<u64>) -> bool {
+    /// Whether part of a range is taken.
+    #[must_use]
+    pub(super) fn overlaps(&self, range: &Range<u64>) -> bool {
         let before = self.by_start.range(..range.end).next_back();
         before.is_some_and(|(_, claim)| claim.range.end > range.start)
     }

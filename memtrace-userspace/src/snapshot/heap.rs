@@ -33,7 +33,8 @@ const HEAPS_LIMIT: usize = 1024;
 /// Chunks in fast bins that are followed.
 const FAST_LIMIT: usize = 1 << 22;
 
-/// Reads all arenas and claims their memory; `None` when glibc's `malloc` was not found.
+/// Reads all arenas and claims their memory; `None` when glibc's `malloc` was not found, or has
+/// never been asked for anything (another allocator is loaded in its stead).
 pub(super) fn read(
     memory: &TargetMemory,
     mappings: &[Counted],
@@ -42,6 +43,9 @@ pub(super) fn read(
     notes: &mut Vec<String>,
 ) -> Option<picture::Heap> {
     let arenas = state::find(memory, mappings)?;
+    if arenas.iter().all(|arena| arena.system_bytes == 0) {
+        return None;
+    }
     let mut heap = picture::Heap {
         arenas: Vec::new(),
         mapped_blocks: 0,
@@ -122,7 +126,7 @@ impl Reading<'_> {
         let mut resident = 0;
         let mut walked = 0;
         let pieces = if self.arena.main { self.main(mappings) } else { self.heaps() };
-        torn |= pieces.is_empty();
+        torn |= pieces.is_empty() && self.arena.system_bytes > 0;
         for piece in pieces {
             let before = (sums.free_resident, sums.top_resident);
             let mut read = Pieces::new(self.memory);

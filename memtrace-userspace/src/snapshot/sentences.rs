@@ -156,8 +156,8 @@ fn kinds(snapshot: &Snapshot, said: &mut Vec<String>) {
         ),
         (
             &[Kind::OtherAllocator],
-            "anonymous memory beside glibc's heap, most of it probably of the allocator that is \
-             loaded in its stead: its own statistics tell how much of it is free.",
+            "anonymous memory, most of it probably of the allocator that is loaded in glibc's \
+             stead: its own statistics tell how much of it is free.",
         ),
         (
             &[Kind::SharedMemory],
