@@ -36,6 +36,7 @@ mod sentences;
 mod smaps;
 mod stacks;
 mod types;
+mod window;
 
 pub use self::freeze::FreezeError;
 

@@ -14,8 +14,14 @@ use serde_json::Value;
 
 const PAGE: i64 = 4096;
 
+/// Without huge pages: Debian's 3.15 asks for them, and then khugepaged changes RSS of a process at
+/// rest whenever it comes by.
+fn program(python: &Interpreter, scenario: &str) -> Result<Target> {
+    Target::start(python, "explained.py", &[scenario, "--no-thp"])
+}
+
 fn start(python: &Interpreter, scenario: &str) -> Result<(Target, Truth)> {
-    let mut target = Target::start(python, "explained.py", &[scenario])?;
+    let mut target = program(python, scenario)?;
     let truth = target.go()?;
     Ok((target, truth))
 }
@@ -204,7 +210,7 @@ fn stacks(pid: u32, truth: &Truth) -> Result<i64> {
 #[test]
 fn arrays_shared_memory_files_and_what_nobody_can_name_have_their_rows() -> Result<()> {
     for_each(|python| {
-        let mut target = Target::start(python, "explained.py", &["mapped"])?;
+        let mut target = program(python, "mapped")?;
         let before = Explained::of(target.pid, &[])?;
         let truth = target.go()?;
         let after = Explained::of(target.pid, &["--freeze"])?;
@@ -239,7 +245,7 @@ fn the_rows_are_smaps_rollup_to_the_page_when_the_process_is_held() -> Result<()
 #[test]
 fn pages_of_zeros_that_were_only_read_are_in_no_row() -> Result<()> {
     for_each(|python| {
-        let mut target = Target::start(python, "explained.py", &["zeros"])?;
+        let mut target = program(python, "zeros")?;
         let before = Explained::of(target.pid, &[])?;
         target.go()?;
         let after = Explained::of(target.pid, &["--freeze"])?;
@@ -303,7 +309,7 @@ fn cpu_time(pid: u32) -> Result<u64> {
 
 /// A target that can't be waited for to be at rest.
 fn start_busy(python: &Interpreter) -> Result<(Target, Truth)> {
-    let mut target = Target::start(python, "explained.py", &["busy"])?;
+    let mut target = program(python, "busy")?;
     let truth = target.conversation().go()?;
     Ok((target, truth))
 }

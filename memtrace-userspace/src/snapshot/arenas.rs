@@ -38,7 +38,7 @@ pub(super) fn read(
         counts: vec![(0, 0); layout.classes()],
         fill: [(0, 0, 0); FILL.len()],
         sizes: BlockSizes::new(layout),
-        arenas: empty(layout),
+        arenas: Arenas::none(Bytes(layout.arena_size.cast_signed())),
     };
     let tables = arena_table::find(memory, interpreter, layout, symbols);
     walk.arenas.allocator = allocator::find(memory, interpreter, layout, symbols);
@@ -60,27 +60,6 @@ pub(super) fn read(
     }
     walk.count(memory, &tables);
     walk.finish()
-}
-
-fn empty(layout: &Layout) -> Arenas {
-    Arenas {
-        allocator: ObjectAllocator::Unknown,
-        arena_bytes: Bytes(layout.arena_size.cast_signed()),
-        arenas: 0,
-        held: 0,
-        mapped_bytes: Bytes::ZERO,
-        resident_bytes: Bytes::ZERO,
-        live_blocks: 0,
-        live_bytes: Bytes::ZERO,
-        large_blocks: None,
-        allocated_blocks: None,
-        pools_in_use: 0,
-        pools_free: 0,
-        pools_torn: 0,
-        unreadable: 0,
-        fill: Vec::new(),
-        classes: Vec::new(),
-    }
 }
 
 /// The walk over all arenas, and what it has counted.

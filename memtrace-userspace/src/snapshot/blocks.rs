@@ -1,4 +1,4 @@
-//! Reading millions of small things: a target's memory in pieces of 16 pages, the newest kept.
+//! Reading millions of small things: a target's memory in pieces of 16 pages that are kept for a while.
 //!
 //! What is kept may be older than the target; whoever meets a contradiction forgets the piece and
 //! reads again. Pages that aren't in RAM are asked of `TargetMemory`, which knows the files

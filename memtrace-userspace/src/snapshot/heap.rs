@@ -14,13 +14,14 @@ use super::claims::Claims;
 use super::picture::{self, Kind};
 use super::residence::Residence;
 use super::smaps::Counted;
+use super::window::Window;
 use crate::python::TargetMemory;
 use crate::units::Bytes;
 
 mod chunks;
 mod state;
 
-use self::chunks::{Pieces, Use};
+use self::chunks::{Ask, Use};
 pub(super) use self::chunks::{SIZE_BITS, is_mapped_size};
 use self::state::{Arena, HEAP_ALIGN};
 
@@ -129,11 +130,17 @@ impl Reading<'_> {
         torn |= pieces.is_empty() && self.arena.system_bytes > 0;
         for piece in pieces {
             let before = (sums.free_resident, sums.top_resident);
-            let mut read = Pieces::new(self.memory);
+            let mut window = Window::new(self.memory);
             let end = chunks::walk(
                 piece.first..piece.range.end,
                 piece.top,
-                &mut |at| read.word(at),
+                &mut |ask| match ask {
+                    Ask::Word(at) => window.word(at),
+                    Ask::Forget => {
+                        window.forget();
+                        None
+                    }
+                },
                 &mut |range, used| self.chunk(&mut sums, range, used),
             );
             sums.end_run(self.residence);

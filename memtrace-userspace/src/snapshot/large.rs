@@ -10,6 +10,7 @@ use super::claims::Claims;
 use super::heap::{SIZE_BITS, is_mapped_size};
 use super::picture::{Block, Kind};
 use super::residence::Residence;
+use super::window::Window;
 use crate::python::TargetMemory;
 use crate::units::Bytes;
 
@@ -33,9 +34,9 @@ pub(super) fn find(
     for gap in gaps {
         let mut at = gap.start.next_multiple_of(page);
         let mut chained = true;
-        let mut window = Window::new(memory, page);
+        let mut window = Window::new(memory);
         while at < gap.end {
-            let found = window.block(at, gap.end, chained);
+            let found = block(&mut window, at, gap.end, chained);
             let Some(length) = found else {
                 chained = false;
                 at += page;
@@ -56,49 +57,19 @@ pub(super) fn find(
     blocks
 }
 
-/// Pages of the target.
-struct Window<'a> {
-    memory: &'a TargetMemory,
-    page: u64,
-    start: u64,
-    present: u64,
-    bytes: Vec<u8>,
-}
-
-impl<'a> Window<'a> {
-    fn new(memory: &'a TargetMemory, page: u64) -> Self {
-        Self { memory, page, start: u64::MAX, present: 0, bytes: vec![0; 64 * page as usize] }
+/// Bytes of the block that begins with the page at `address`, and ends at `end` at most.
+fn block(window: &mut Window<'_>, address: u64, end: u64, chained: bool) -> Option<u64> {
+    let page = window.page_size();
+    let length = block_length(window.page(address)?, page, end - address)?;
+    if chained {
+        return Some(length);
     }
-
-    /// The bytes of a page, if it is in RAM.
-    fn page(&mut self, address: u64) -> Option<&[u8]> {
-        let length = self.bytes.len() as u64;
-        if !(self.start..self.start.saturating_add(length)).contains(&address) {
-            self.start = address;
-            self.present = self.memory.read_resident(address, &mut self.bytes);
-        }
-        let index = (address - self.start) / self.page;
-        if self.present & 1 << index == 0 {
-            return None;
-        }
-        let at = (address - self.start) as usize;
-        self.bytes.get(at..at + self.page as usize)
-    }
-
-    /// Bytes of the block that begins with this page, and ends at `end` at most.
-    fn block(&mut self, address: u64, end: u64, chained: bool) -> Option<u64> {
-        let page = self.page;
-        let length = block_length(self.page(address)?, page, end - address)?;
-        if chained {
-            return Some(length);
-        }
-        // Not where a block is due: it has to be large, and to lead to another or to the end.
-        let next = address + length;
-        let leads_on = length >= LARGE
-            && (next == end
-                || self.page(next).is_some_and(|it| block_length(it, page, end - next).is_some()));
-        leads_on.then_some(length)
-    }
+    // Not where a block is due: it has to be large, and to lead to another or to the end.
+    let next = address + length;
+    let leads_on = length >= LARGE
+        && (next == end
+            || window.page(next).is_some_and(|it| block_length(it, page, end - next).is_some()));
+    leads_on.then_some(length)
 }
 
 /// The length of the block whose first page this is. A block that had to be aligned begins behind

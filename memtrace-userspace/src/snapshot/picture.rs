@@ -202,6 +202,31 @@ pub struct Arenas {
     pub classes: Vec<SizeClass>,
 }
 
+impl Arenas {
+    /// None, of this size.
+    #[must_use]
+    pub fn none(arena_bytes: Bytes) -> Self {
+        Self {
+            allocator: ObjectAllocator::Unknown,
+            arena_bytes,
+            arenas: 0,
+            held: 0,
+            mapped_bytes: Bytes::ZERO,
+            resident_bytes: Bytes::ZERO,
+            live_blocks: 0,
+            live_bytes: Bytes::ZERO,
+            large_blocks: None,
+            allocated_blocks: None,
+            pools_in_use: 0,
+            pools_free: 0,
+            pools_torn: 0,
+            unreadable: 0,
+            fill: Vec::new(),
+            classes: Vec::new(),
+        }
+    }
+}
+
 /// Arenas that are so full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {

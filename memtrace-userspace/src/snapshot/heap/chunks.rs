@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use crate::python::TargetMemory;
-
 /// Bits of a size that are flags.
 pub(in super::super) const SIZE_BITS: u64 = 7;
 /// `PREV_INUSE`
@@ -39,8 +37,7 @@ pub(in super::super) fn is_mapped_size(size: u64) -> bool {
 }
 
 /// Goes through `range`, which begins with a chunk, and shows each to `visit` once. `top` is where
-/// the top is, if it is in the range. `word` gives eight bytes; `None` makes it forget what it
-/// has read.
+/// the top is, if it is in the range. `word` answers what is asked of it.
 ///
 /// # Errors
 ///
@@ -139,43 +136,6 @@ fn stretch(
             return None;
         }
         (at, previous) = (next, Some(at));
-    }
-}
-
-/// A target's memory, 64 pages at a time.
-pub(super) struct Pieces<'a> {
-    memory: &'a TargetMemory,
-    page: u64,
-    start: u64,
-    present: u64,
-    bytes: Vec<u8>,
-}
-
-impl<'a> Pieces<'a> {
-    #[must_use]
-    pub(super) fn new(memory: &'a TargetMemory) -> Self {
-        let page = procfs::page_size();
-        Self { memory, page, start: 0, present: 0, bytes: vec![0; 64 * page as usize] }
-    }
-
-    /// Answers [`walk`].
-    pub(super) fn word(&mut self, ask: Ask) -> Option<u64> {
-        let Ask::Word(address) = ask else {
-            self.present = 0;
-            self.start = 0;
-            return None;
-        };
-        let known = self.start..self.start + self.bytes.len() as u64;
-        if !known.contains(&address) || self.start == 0 {
-            self.start = address / self.page * self.page;
-            self.present = self.memory.read_resident(self.start, &mut self.bytes);
-        }
-        let at = address - self.start;
-        if self.present & 1 << (at / self.page) == 0 {
-            return None;
-        }
-        let bytes = self.bytes.get(at as usize..at as usize + 8)?;
-        bytes.try_into().ok().map(u64::from_ne_bytes)
     }
 }
 
