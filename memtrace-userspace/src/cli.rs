@@ -35,6 +35,8 @@ pub enum Command {
     Run(RunArgs),
     /// Trace running processes and show on a live screen what grows
     Top(TopArgs),
+    /// Where a process's RSS is now: no probe, one look from outside
+    Explain(ExplainArgs),
     /// The Python processes here: version, build, what can be traced
     Ps(ListArgs),
     /// Trace into a file, for minutes or for weeks, that every report can be made of later
@@ -159,6 +161,31 @@ pub struct FormArgs {
 pub struct CompletionsArgs {
     /// The shell
     pub shell: Shell,
+}
+
+/// `memtrace explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Process id, as this host sees it
+    #[arg(required_unless_present = "diff", value_name = "PID",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: Option<u32>,
+    /// Compare two earlier results of `--format json`: what grew from the first to the second
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"],
+          conflicts_with_all = ["pid", "freeze"])]
+    pub diff: Option<Vec<PathBuf>>,
+    /// Stop the process while it is looked at, for an exact picture, and say for how long
+    #[arg(long)]
+    pub freeze: bool,
+    /// Types of objects, files and blocks that the table shows
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
+    pub format: ListFormat,
+    /// Write the result to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `memtrace ps` and `memtrace doctor`

@@ -7,6 +7,7 @@ pub mod color;
 pub mod completions;
 pub mod diff;
 pub mod doctor;
+pub mod explain;
 pub mod form;
 pub mod output;
 pub mod plot;

@@ -4,7 +4,8 @@
 //! Data flows one way: [`kernel`] (the only module that knows aya) gives events, [`python`] says
 //! where an interpreter keeps its things, [`session`] is the one loop, [`ledger`] the bookkeeping,
 //! [`profile`] a moment of it, [`report`] its printed forms. The last three do no I/O, take no
-//! clock and know neither aya nor clap nor tokio.
+//! clock and know neither aya nor clap nor tokio. [`snapshot`] is a look from outside that needs
+//! no event.
 
 pub mod cli;
 pub mod command;
@@ -16,6 +17,7 @@ pub mod python;
 pub mod recording;
 pub mod report;
 pub mod session;
+pub mod snapshot;
 pub mod source;
 pub mod top;
 pub mod units;

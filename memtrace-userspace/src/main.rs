@@ -8,10 +8,12 @@ use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
 use memtrace::command::{
-    attach, color, completions, diff, doctor, output::Output, plot, ps, record, report, run, top,
+    attach, color, completions, diff, doctor, explain, output::Output, plot, ps, record, report,
+    run, top,
 };
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
+use memtrace::snapshot::SnapshotError;
 use memtrace::top as screen;
 use tracing_subscriber::EnvFilter;
 
@@ -48,6 +50,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
         Command::Report(args) => report::run(args).map(|()| 0),
         Command::Plot(args) => plot::run(args).map(|()| 0),
         Command::Diff(args) => diff::run(args),
+        Command::Explain(args) => explain::run(args).map(|()| 0),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
             ps::run(format, out).map(|()| true)
@@ -77,6 +80,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if error.is::<FormError>() {
         return WRONG_USAGE;
     }
+    if let Some(SnapshotError::Exited(_)) = error.downcast_ref() {
+        return TARGET_GONE;
+    }
     match error.downcast_ref::<SessionError>() {
         Some(SessionError::Gone(_) | SessionError::Discover(DiscoverError::Exited { .. })) => {
             TARGET_GONE
@@ -93,6 +99,7 @@ fn log_to_stderr(cli: &Cli) {
         Command::Report(args) => (false, args.quiet),
         Command::Diff(args) => (false, args.quiet),
         Command::Plot(_)
+        | Command::Explain(_)
         | Command::Top(_)
         | Command::Ps(_)
         | Command::Doctor(_)

@@ -8,6 +8,7 @@ mod balance;
 mod course;
 pub mod csv;
 pub mod diff;
+pub mod explain;
 pub(crate) mod figures;
 pub(crate) mod fit;
 pub mod flamegraph;

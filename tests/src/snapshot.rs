@@ -82,6 +82,25 @@ impl Snapshot {
         Ok(())
     }
 
+    /// The same but for what comes of having been stopped and having run on: the kernel counts
+    /// context switches, and notes the CPU in each thread's own page (`rseq`).
+    ///
+    /// # Errors
+    /// Says what differs.
+    pub fn expect_same_memory(&self, earlier: &Self, when: &str) -> Result<()> {
+        let mut earlier = earlier.clone();
+        for key in ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"] {
+            if let Some(now) = self.status.get(key) {
+                earlier.status.insert(key.to_owned(), now.clone());
+            }
+        }
+        let noted = self.pages.iter().filter(|(at, hash)| earlier.pages.get(at) != Some(hash));
+        if let [(at, hash)] = noted.map(|(at, hash)| (*at, *hash)).collect::<Vec<_>>()[..] {
+            earlier.pages.insert(at, hash);
+        }
+        self.expect_same(&earlier, when)
+    }
+
     /// How many pages it compares: more than none, or it proves nothing.
     #[must_use]
     pub fn page_count(&self) -> usize {

@@ -26,9 +26,7 @@ pub fn run(args: &DiffArgs) -> Result<u8> {
     let [(before_name, before), (after_name, after)] = sides(args, reading)?;
     let diff = Diff::of((&before_name, &before), (&after_name, &after));
     if !diff.same_programs() {
-        warn!(
-            "these are recordings of different programs; lines are the same by file and number only"
-        );
+        reading.warn("these are recordings of different programs");
     }
     let excess = args.fail_above.and_then(|bound| diff.excess(bound));
     if let Some(excess) = &excess {

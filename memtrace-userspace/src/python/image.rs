@@ -19,7 +19,7 @@ use super::layouts;
 use super::version::NEWEST_MINOR;
 
 /// Symbols that discovery asks about.
-const WANTED: [&str; 10] = [
+const WANTED: [&str; 13] = [
     "_PyRuntime",
     "Py_Version",
     "PyCode_Type",
@@ -28,6 +28,10 @@ const WANTED: [&str; 10] = [
     "PyGILState_GetThisThreadState",
     "PyInterpreterState_Head",
     "Py_GetVersion",
+    // Their code names the statics that the `snapshot` module reads.
+    "_Py_GetAllocatedBlocks",
+    "PyObject_Malloc",
+    "PyMem_RawMalloc",
     // PyPy: `pypy/goal/targetpypystandalone.py`; cpyext renames CPython's API to PyPy….
     "pypy_main_startup",
     "PyPyUnicode_Type",

@@ -16,7 +16,7 @@ use super::offsets::{FrameOffsets, Instruction, Offsets, RuntimeOffsets};
 use super::version::{NEWEST_MINOR, OLDEST_MINOR};
 
 /// The table as it was measured; `docs/cpython.md` says how.
-const OFFSETS: &str = include_str!("../../cpython-offsets.toml");
+pub(crate) const OFFSETS: &str = include_str!("../../cpython-offsets.toml");
 
 /// Where a thread's `PyThreadState*` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

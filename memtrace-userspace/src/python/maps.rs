@@ -102,7 +102,7 @@ impl Mapping {
         self.inode == other.inode && self.device == other.device && self.path == other.path
     }
 
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let mut rest = line;
         let (start, end) = split_once(word(&mut rest)?, b'-')?;
         let flags = word(&mut rest)?;
@@ -149,7 +149,7 @@ impl Mappings {
         Ok(Self::parse(&text))
     }
 
-    fn parse(text: &[u8]) -> Self {
+    pub(crate) fn parse(text: &[u8]) -> Self {
         Self(text.split(|&byte| byte == b'\n').filter_map(Mapping::parse).collect())
     }
 

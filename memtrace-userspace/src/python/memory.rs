@@ -114,6 +114,44 @@ impl TargetMemory {
         self.read(address, &mut bytes).then_some(bytes)
     }
 
+    /// Reads those pages of a piece of memory that are in RAM at this moment, and says which: bit
+    /// *n* of the answer for page *n*. What isn't in RAM stays as it is in `into`.
+    ///
+    /// `address` is the beginning of a page, and there are at most 64 pages; of others, nothing is
+    /// read. In 64 pages two system calls, where [`TargetMemory::read`] needs 128.
+    #[must_use]
+    pub fn read_resident(&self, address: u64, into: &mut [u8]) -> u64 {
+        let page = self.page as usize;
+        let pages = into.len() / page;
+        if !address.is_multiple_of(self.page) || pages == 0 || pages > 64 {
+            return 0;
+        }
+        let mut entries = [0; 64 * 8];
+        let entries = &mut entries[..pages * 8];
+        if self.pagemap.read_exact_at(entries, address / self.page * 8).is_err() {
+            return 0;
+        }
+        let present = |at: usize| {
+            entries
+                .get(at * 8..at * 8 + 8)
+                .and_then(|it| it.try_into().ok())
+                .map(u64::from_ne_bytes)
+                .is_some_and(|entry| entry & PRESENT != 0)
+        };
+        let mut read = 0;
+        let mut at = 0;
+        while at < pages {
+            let run = (at..pages).take_while(|&page| present(page)).count();
+            let bytes = at * page..(at + run) * page;
+            let start = address + bytes.start as u64;
+            if run > 0 && self.read_ram(start, &mut into[bytes]) {
+                read |= (u64::MAX >> (64 - run)) << at;
+            }
+            at += run.max(1);
+        }
+        read
+    }
+
     /// Four bytes.
     #[must_use]
     pub fn read_u32(&self, address: u64) -> Option<u32> {

@@ -57,6 +57,21 @@ pub(crate) fn expand_tabs(text: &str) -> Cow<'_, str> {
     Cow::Owned(expanded)
 }
 
+/// `text` in lines of at most `columns` cells, broken at blanks; a longer word stays whole.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The longest beginning of `text` that fits.
 fn prefix(text: &str, columns: usize) -> &str {
     let mut used = 0;
@@ -108,6 +123,13 @@ mod tests {
         assert_eq!(cut_end("数据处理", 4), "数…");
         assert_eq!(cut_end("数据", 4), "数据");
         assert_eq!(cut_end("abc", 0), "");
+    }
+
+    #[test]
+    fn lines_are_broken_at_blanks() {
+        assert_eq!(wrapped("a bb  ccc dddd", 6), ["a bb", "ccc", "dddd"]);
+        assert_eq!(wrapped("数据 abcdefgh", 5), ["数据", "abcdefgh"]);
+        assert!(wrapped(" ", 5).is_empty());
     }
 
     #[test]

@@ -21,8 +21,13 @@ pub const SCHEMA: &str = "memtrace.report/1";
 
 /// Writes `profile` as one document and a newline.
 pub fn write(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
+    write_document(out, &Document::of(profile))
+}
+
+/// Writes any document in this way.
+pub(super) fn write_document(out: &mut dyn Write, document: &impl Serialize) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, TerminalSafe::default());
-    Document::of(profile).serialize(&mut serializer)?;
+    document.serialize(&mut serializer)?;
     writeln!(out)
 }
 

@@ -9,6 +9,7 @@
 mod build;
 mod csv_report;
 mod diff_report;
+mod explain_report;
 mod filter_report;
 mod flamegraph_report;
 mod folded_report;
