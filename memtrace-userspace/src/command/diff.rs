@@ -52,7 +52,7 @@ fn grew(excess: &Excess<'_>) -> String {
     match excess {
         Excess::Line(line) => format!(
             "{}:{} holds {} more than before",
-            printable(&line.file),
+            printable(line.file),
             line.line,
             line.change()
         ),
