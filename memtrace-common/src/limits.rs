@@ -17,6 +17,10 @@ pub const FRAME_WINDOW: usize = 128;
 /// enough for the verifier, which follows each; deeper stacks take several goes.
 pub const STRETCH: u32 = 8;
 
+/// Goes of the walk that the kernel side makes before it lets a helper repeat them, which costs a
+/// call through a pointer each. Each is one more that the verifier follows.
+pub const STRETCHES_IN_LINE: u32 = 2;
+
 /// How far below the page tables of a process the kernel's mapping of RAM is looked for, in GiB:
 /// machines with up to 8 TiB. In larger ones targets may be read by the helper.
 pub const RAM_GIB: u32 = 8192;

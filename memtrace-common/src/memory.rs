@@ -13,7 +13,10 @@ pub trait ReadMemory {
     unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool;
 
     /// Whether there are pages that can be loaded from ([`Self::page`]).
-    const HAS_PAGES: bool = false;
+    #[inline(always)]
+    fn has_pages(&self) -> bool {
+        false
+    }
 
     /// Where the page that holds `address` can be loaded from, by [`Self::load`]; 0 when it can't.
     #[inline(always)]

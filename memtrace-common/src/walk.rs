@@ -104,7 +104,7 @@ impl Walk {
             return true;
         }
         let mut behind = layout.window_behind;
-        if M::HAS_PAGES {
+        if memory.has_pages() {
             behind = 0;
             if (address & (PAGE - 1)) + length <= PAGE {
                 self.page_of(memory, address);
@@ -289,7 +289,7 @@ fn frame_of_known<M: ReadMemory>(
         return 0;
     }
     let at = tstate.wrapping_add(u64::from(layout.tstate_frame));
-    if M::HAS_PAGES && (at & (PAGE - 1)) + u64::from(span) + 8 <= PAGE {
+    if memory.has_pages() && (at & (PAGE - 1)) + u64::from(span) + 8 <= PAGE {
         let page = walk.page_of(memory, at);
         if page != 0 {
             let at = page + (at & (PAGE - 1));
@@ -317,7 +317,7 @@ fn frame_of<M: ReadMemory>(memory: &M, layout: &PyLayout, head: u64, walk: &mut 
         return head;
     }
     let at = head.wrapping_add(u64::from(layout.cframe_frame));
-    if M::HAS_PAGES && at & (PAGE - 1) <= PAGE - 8 {
+    if memory.has_pages() && at & (PAGE - 1) <= PAGE - 8 {
         let page = walk.page_of(memory, at);
         if page != 0 {
             return memory.load(page + (at & (PAGE - 1)));
@@ -351,7 +351,7 @@ pub fn stretch<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) ->
         return false;
     }
     let length = u64::from(layout.window_length);
-    if M::HAS_PAGES && afresh(&walk.direct) != 0 {
+    if memory.has_pages() && afresh(&walk.direct) != 0 {
         for _ in 0..STRETCH {
             take(layout, walk, |walk, offset| memory.load(afresh(&walk.direct) + offset));
             let at = walk.next.wrapping_add(u64::from(layout.window_start));

@@ -58,7 +58,10 @@ impl PagedMemory {
 }
 
 impl ReadMemory for PagedMemory {
-    const HAS_PAGES: bool = true;
+    #[inline(always)]
+    fn has_pages(&self) -> bool {
+        self.tables != 0
+    }
 
     #[inline(always)]
     unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
@@ -69,7 +72,7 @@ impl ReadMemory for PagedMemory {
     #[inline(always)]
     fn page(&self, address: u64) -> u64 {
         // The lower half is the process's own.
-        if self.tables == 0 || address >> 47 != 0 {
+        if address >> 47 != 0 {
             return 0;
         }
         let mut entry = Self::entry(self.tables, address, 39);

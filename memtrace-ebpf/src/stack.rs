@@ -6,7 +6,9 @@ use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_ebpf::helpers::generated::bpf_loop;
 use memtrace_common::event::{Code, CodeFreed, Stack, Text, piece, tag};
 use memtrace_common::layout::{ABSENT, PyLayout};
-use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
+use memtrace_common::limits::{
+    LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, STRETCHES_IN_LINE, TEXT_CHUNK,
+};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::outcome::Outcome;
 use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
@@ -113,7 +115,14 @@ fn take_frames(space: &mut Space, scratch: &mut Scratch, task: Current, bound: u
     (scratch.tables, scratch.ram) = (memory.tables, memory.base);
     let (layout, pointer) = (&space.layout, task.thread_pointer());
     if walk::begin(&memory, layout, pointer, bound, &mut scratch.walk) {
-        repeat(walk::MAX_STRETCHES, stretch, space);
+        // Most stacks end here: their frames lie in one page, the outermost on C's stack.
+        let mut more = true;
+        for _ in 0..STRETCHES_IN_LINE {
+            more = more && walk::stretch(&memory, layout, &mut scratch.walk);
+        }
+        if more {
+            repeat(walk::MAX_STRETCHES, stretch, space);
+        }
         walk::finish(&mut scratch.walk);
     }
 }

@@ -75,7 +75,9 @@ impl<'a> Paged<'a> {
 }
 
 impl ReadMemory for Paged<'_> {
-    const HAS_PAGES: bool = true;
+    fn has_pages(&self) -> bool {
+        true
+    }
 
     unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
         // SAFETY: the caller vouches for `into`.
