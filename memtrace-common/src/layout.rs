@@ -23,8 +23,6 @@ pub enum Slot {
     Bound = 4,
 }
 
-/// The thread-state slot is the frame-evaluation probe's doing.
-pub const FLAG_BINDS_BY_EVAL: u32 = 1;
 /// The instruction is an index (`f_lasti`, i32), not a pointer into the code object.
 pub const FLAG_INSTR_IS_INDEX: u32 = 2;
 

@@ -13,6 +13,18 @@ pub const FRAME_BLOCK: usize = 1024;
 /// `PyFrameObject`, 88 bytes from `f_back` to `f_lasti`.
 pub const FRAME_WINDOW: usize = 128;
 
+/// Frames that the walk takes in one go where they lie in one page or came with one read. Little
+/// enough for the verifier, which follows each; deeper stacks take several goes.
+pub const STRETCH: u32 = 8;
+
+/// Goes of the walk that the kernel side makes before it lets a helper repeat them, which costs a
+/// call through a pointer each. Each is one more that the verifier follows.
+pub const STRETCHES_IN_LINE: u32 = 2;
+
+/// How far below the page tables of a process the kernel's mapping of RAM is looked for, in GiB:
+/// machines with up to 8 TiB. In larger ones targets may be read by the helper.
+pub const RAM_GIB: u32 = 8192;
+
 /// CPUs whose part of a kernel counter is summed. Kernels with more are refused by `doctor`.
 pub const MAX_CPUS: usize = 256;
 

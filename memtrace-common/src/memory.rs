@@ -12,6 +12,24 @@ pub trait ReadMemory {
     /// `into` must be valid for writes of `length` bytes.
     unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool;
 
+    /// Whether there are pages that can be loaded from ([`Self::page`]).
+    #[inline(always)]
+    fn has_pages(&self) -> bool {
+        false
+    }
+
+    /// Where the page that holds `address` can be loaded from, by [`Self::load`]; 0 when it can't.
+    #[inline(always)]
+    fn page(&self, _address: u64) -> u64 {
+        0
+    }
+
+    /// The eight bytes at a place in such a page. They must lie in the page, or are any.
+    #[inline(always)]
+    fn load(&self, _place: u64) -> u64 {
+        0
+    }
+
     /// The eight bytes at `address`, in the machine's byte order.
     #[inline(always)]
     fn read_u64(&self, address: u64) -> Option<u64> {

@@ -48,11 +48,40 @@ pub struct KernelLayout {
     pub cpus: u32,
     /// Wake the reader at every event of a space whose number is a multiple of this power of two.
     pub wake_every: u32,
+    /// `percpu_counter`'s number in the kernel's BTF: what `bpf_rdonly_cast` is told to see.
+    pub counter_type: u32,
+    /// `mm_struct.pgd`
+    pub mm_pgd: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<KernelLayout>() == 64);
+const _: () = assert!(size_of::<KernelLayout>() == 72);
+
+/// How the kernel side finds where the kernel has its mapping of all RAM: it looks for two words
+/// of user space's own memory by walking its page tables.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ram {
+    /// The process that has the words.
+    pub pid: u64,
+    /// Where it has them; the second behind the first.
+    pub address: u64,
+    /// What they are.
+    pub words: [u64; 2],
+    /// Address of the byte of RAM with the number 0, once it was found; otherwise 0.
+    pub base: u64,
+}
+
+const _: () = assert!(size_of::<Ram>() == 40);
+
+/// The instruction that calls `bpf_rdonly_cast`, as it stands in the object: a call of a function
+/// of the kernel (`BPF_PSEUDO_KFUNC_CALL`, `include/uapi/linux/bpf.h`) whose number is yet to be
+/// put in. aya has no relocation for these; user space looks for this pattern.
+pub const CALL_OF_RDONLY_CAST: u64 = 0x85 | 0x20 << 8 | RDONLY_CAST_TO_BE_FOUND << 32;
+
+/// Where [`CALL_OF_RDONLY_CAST`] has the number of the function in the kernel's BTF.
+pub const RDONLY_CAST_TO_BE_FOUND: u64 = 0x5ca5_7ed0;
 
 /// The x86-64 user registers that a system call's arguments are in, as `pt_regs` lays them out
 /// (`arch/x86/include/asm/ptrace.h`, user ABI).

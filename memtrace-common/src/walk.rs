@@ -4,8 +4,12 @@
 //! belongs to a target that may lie, so every pointer is just an address to try, every length is
 //! bounded, and a cyclic chain ends at [`MAX_FRAMES`].
 
-use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, FLAG_SLOT_MOVES, PyLayout, Slot};
-use crate::limits::{FRAME_BLOCK, FRAME_WINDOW, MAX_FRAMES};
+mod thread_state;
+
+pub use thread_state::thread_state;
+
+use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, FLAG_SLOT_MOVES, PyLayout};
+use crate::limits::{FRAME_BLOCK, FRAME_WINDOW, MAX_FRAMES, STRETCH};
 use crate::memory::ReadMemory;
 use crate::outcome::Outcome;
 
@@ -32,13 +36,6 @@ const PAGE: u64 = 4096;
 /// Instruction offsets are below this (bytes); co_code of more than 16 MiB is not believed.
 const INSTR_LIMIT: i64 = 1 << 24;
 
-/// glibc's `struct pthread` (2.36 and 2.43, by disassembly): key < 32 has its value at
-/// `fsbase + 0x310 + 16*key + 8`, others at `*(fsbase + 0x510 + 8*(key/32)) + 16*(key%32) + 8`.
-const GLIBC_FIRST_LEVEL: u64 = 0x310;
-const GLIBC_SECOND_LEVEL: u64 = 0x510;
-const GLIBC_KEYS_PER_LEVEL: u64 = 32;
-const GLIBC_KEYS: u64 = 1024;
-
 /// Working memory of one walk; in the kernel it lives in a per-CPU map, being too large for the
 /// 512-byte stack.
 #[repr(C)]
@@ -62,6 +59,13 @@ pub struct Walk {
     block_address: u64,
     /// Bytes of it that are filled.
     block_length: u64,
+    /// The frame looked at last: where it can be loaded from, or 0 when it is in the block.
+    direct: u64,
+    /// Where in the block it is.
+    base: u64,
+    /// The page of the target that was found last, and where it can be loaded from; 0 if none.
+    page: u64,
+    page_at: u64,
 }
 
 impl Walk {
@@ -78,6 +82,10 @@ impl Walk {
             tstate: 0,
             block_address: 0,
             block_length: 0,
+            direct: 0,
+            base: 0,
+            page: 0,
+            page_at: 0,
         }
     }
 
@@ -87,7 +95,60 @@ impl Walk {
         &self.frames[..(self.depth as usize).min(MAX_FRAMES)]
     }
 
-    /// Makes sure that `length` bytes at `address` are in the block; returns where they are in it.
+    /// Finds the frame window at `address`; `false` when it can't be read.
+    #[inline(always)]
+    fn find<M: ReadMemory>(&mut self, memory: &M, layout: &PyLayout, address: u64) -> bool {
+        let length = u64::from(layout.window_length);
+        (self.direct, self.page_at) = (0, 0);
+        if self.in_block(address, length) {
+            return true;
+        }
+        let mut behind = layout.window_behind;
+        if memory.has_pages() {
+            behind = 0;
+            if (address & (PAGE - 1)) + length <= PAGE {
+                self.page_of(memory, address);
+                if self.in_page(address, length) {
+                    return true;
+                }
+            }
+        }
+        match self.fetch(memory, address, layout.window_length, behind) {
+            Some(base) => self.base = base,
+            None => return false,
+        }
+        true
+    }
+
+    /// Where the page of `address` can be loaded from; 0 if it can't.
+    #[inline(always)]
+    fn page_of<M: ReadMemory>(&mut self, memory: &M, address: u64) -> u64 {
+        self.page = address & !(PAGE - 1);
+        self.page_at = memory.page(address);
+        afresh(&self.page_at)
+    }
+
+    /// Whether the frame window at `address` is in the page found last; then that is where it is.
+    #[inline(always)]
+    fn in_page(&mut self, address: u64, length: u64) -> bool {
+        let there = address.wrapping_sub(self.page);
+        if self.page_at == 0 || there > PAGE || there + length > PAGE {
+            return false;
+        }
+        self.direct = self.page_at + there;
+        true
+    }
+
+    /// Whether it is in the block; then that is where it is.
+    #[inline(always)]
+    fn in_block(&mut self, address: u64, length: u64) -> bool {
+        let there = address.wrapping_sub(self.block_address);
+        self.base = there;
+        there.saturating_add(length) <= self.block_length && there.is_multiple_of(8)
+    }
+
+    /// Reads `length` bytes at `address` into the block, and likely callers before them; returns
+    /// where they are in it.
     #[inline(always)]
     fn fetch<M: ReadMemory>(
         &mut self,
@@ -96,10 +157,6 @@ impl Walk {
         length: u32,
         behind: u32,
     ) -> Option<u64> {
-        let there = address.wrapping_sub(self.block_address);
-        if there.saturating_add(u64::from(length)) <= self.block_length && there.is_multiple_of(8) {
-            return Some(there);
-        }
         let (mut length, mut behind) = (length, behind);
         if length as usize > FRAME_WINDOW {
             length = FRAME_WINDOW as u32;
@@ -134,20 +191,6 @@ impl Walk {
         // SAFETY: `index` is below FRAME_BLOCK / 8, the block is one word longer.
         unsafe { self.block.as_ptr().add(index).read() }
     }
-
-    #[inline(always)]
-    fn half(&self, offset: u64) -> u32 {
-        let index = (offset as usize & (FRAME_BLOCK - 1)) / 4;
-        // SAFETY: as in `word`; four-byte steps stay aligned.
-        unsafe { self.block.as_ptr().cast::<u32>().add(index).read() }
-    }
-
-    #[inline(always)]
-    fn byte(&self, offset: u64) -> u32 {
-        let index = offset as usize & (FRAME_BLOCK - 1);
-        // SAFETY: as in `word`.
-        u32::from(unsafe { self.block.as_ptr().cast::<u8>().add(index).read() })
-    }
 }
 
 impl Default for Walk {
@@ -165,98 +208,15 @@ pub fn mix(hash: u64, word: u64) -> u64 {
     h ^ (h >> 29)
 }
 
-/// The thread's `PyThreadState*`, from its thread pointer.
-///
-/// `bound` is what the frame-evaluation probe learnt for this thread, 0 if nothing.
-///
-/// # Errors
-///
-/// The outcome that the walk ends with: no interpreter, a native thread, unreadable memory.
-#[inline(always)]
-pub fn thread_state<M: ReadMemory>(
-    memory: &M,
-    layout: &PyLayout,
-    thread_pointer: u64,
-    bound: u64,
-) -> Result<u64, Outcome> {
-    let slot = layout.slot;
-    let address = if slot == Slot::Direct as u32 {
-        thread_pointer.wrapping_add(layout.slot_first as u64)
-    } else if slot == Slot::KeyAt as u32 {
-        key_slot(memory, layout.key_address, thread_pointer)?
-    } else if slot == Slot::TwoLevel as u32 {
-        match memory.read_u64(thread_pointer.wrapping_add(layout.slot_first as u64)) {
-            Some(0) => return Err(Outcome::NativeThread),
-            Some(table) => table.wrapping_add(layout.slot_second as u64),
-            None => return Err(Outcome::Unreadable),
-        }
-    } else if slot == Slot::Bound as u32 {
-        return if bound == 0 { Err(Outcome::NativeThread) } else { Ok(bound) };
-    } else {
-        return Err(Outcome::NotPython);
-    };
-    let own = match memory.read_u64(address) {
-        Some(0) => return Err(Outcome::NativeThread),
-        Some(tstate) => tstate,
-        None => return Err(Outcome::Unreadable),
-    };
-    if layout.current_tstate_address == 0 {
-        return Ok(own);
-    }
-    Ok(running_subinterpreter(memory, layout, thread_pointer, own))
-}
-
-/// The slot's address for a key that the interpreter may make at any time (`autoTSSkey`:
-/// u32 `_is_initialized`, u32 `_key`; CPython's `pycore_pystate.h`, `pythread.h`).
-#[inline(always)]
-fn key_slot<M: ReadMemory>(memory: &M, key: u64, thread_pointer: u64) -> Result<u64, Outcome> {
-    let Some(word) = memory.read_u64(key) else { return Err(Outcome::InterpreterNotStarted) };
-    if word as u32 == 0 {
-        return Err(Outcome::InterpreterNotStarted);
-    }
-    let key = word >> 32;
-    if key < GLIBC_KEYS_PER_LEVEL {
-        return Ok(thread_pointer.wrapping_add(GLIBC_FIRST_LEVEL + 16 * key + 8));
-    }
-    if key >= GLIBC_KEYS {
-        return Err(Outcome::Unreadable);
-    }
-    let level = GLIBC_SECOND_LEVEL + 8 * (key / GLIBC_KEYS_PER_LEVEL);
-    match memory.read_u64(thread_pointer.wrapping_add(level)) {
-        Some(0) => Err(Outcome::NativeThread),
-        Some(table) => Ok(table.wrapping_add(16 * (key % GLIBC_KEYS_PER_LEVEL) + 8)),
-        None => Err(Outcome::Unreadable),
-    }
-}
-
-/// Up to 3.11 the slot stays on the thread's first interpreter while a sub-interpreter runs; the
-/// GIL holder's thread state is the right one when it belongs to this thread.
-#[inline(always)]
-fn running_subinterpreter<M: ReadMemory>(
-    memory: &M,
-    layout: &PyLayout,
-    thread_pointer: u64,
-    own: u64,
-) -> u64 {
-    let Some(current) = memory.read_u64(layout.current_tstate_address) else { return own };
-    if current == 0 || current == own {
-        return own;
-    }
-    match memory.read_u64(current.wrapping_add(u64::from(layout.tstate_thread_id))) {
-        Some(thread) if thread == thread_pointer => current,
-        _ => own,
-    }
-}
-
-/// How often [`step`] may be called: skipped frames (one per entry from C) count against the bound
-/// too, since it is what ends a cycle.
-pub const MAX_STEPS: u32 = 2 * MAX_FRAMES as u32;
+/// How often [`stretch`] may be called: skipped frames (one per entry from C) count against the
+/// bound too, since it is what ends a cycle.
+pub const MAX_STRETCHES: u32 = 2 * MAX_FRAMES as u32;
 
 /// Walks the Python stack of the thread whose thread pointer this is, into `walk`, and hashes it
 /// onto `walk.hash`. `bound` as in [`thread_state`]; `walk.tstate` is 0 or what the last walk of
 /// the same thread left there.
 ///
-/// The kernel side calls [`begin`], [`step`] and [`finish`] itself, because its verifier wants
+/// The kernel side calls [`begin`], [`stretch`] and [`finish`] itself, because its verifier wants
 /// long loops to be made by a helper.
 pub fn walk<M: ReadMemory>(
     memory: &M,
@@ -266,8 +226,8 @@ pub fn walk<M: ReadMemory>(
     walk: &mut Walk,
 ) {
     if begin(memory, layout, thread_pointer, bound, walk) {
-        for _ in 0..MAX_STEPS {
-            if !step(memory, layout, walk) {
+        for _ in 0..MAX_STRETCHES {
+            if !stretch(memory, layout, walk) {
                 break;
             }
         }
@@ -329,15 +289,41 @@ fn frame_of_known<M: ReadMemory>(
         return 0;
     }
     let at = tstate.wrapping_add(u64::from(layout.tstate_frame));
+    if memory.has_pages() && (at & (PAGE - 1)) + u64::from(span) + 8 <= PAGE {
+        let page = walk.page_of(memory, at);
+        if page != 0 {
+            let at = page + (at & (PAGE - 1));
+            let (head, thread_id) = (memory.load(at), memory.load(at + u64::from(span)));
+            return if thread_id == thread_pointer {
+                frame_of(memory, layout, head, walk)
+            } else {
+                0
+            };
+        }
+    }
     // SAFETY: the block is FRAME_BLOCK bytes long, more than twice FRAME_WINDOW and a word.
     if !unsafe { memory.read_raw(at, walk.block.as_mut_ptr().cast(), span + 8) } {
         return 0;
     }
     let (head, thread_id) = (walk.word(0), walk.word(u64::from(span)));
-    if thread_id != thread_pointer || head == 0 || layout.cframe_frame == ABSENT {
-        return if thread_id == thread_pointer { head } else { 0 };
+    if thread_id == thread_pointer { frame_of(memory, layout, head, walk) } else { 0 }
+}
+
+/// The frame that runs, from what the thread state names: the frame itself, or a structure that
+/// does (`_PyCFrame`, 3.11 and 3.12). 0 when there is none or it is unreadable.
+#[inline(always)]
+fn frame_of<M: ReadMemory>(memory: &M, layout: &PyLayout, head: u64, walk: &mut Walk) -> u64 {
+    if layout.cframe_frame == ABSENT || head == 0 {
+        return head;
     }
-    memory.read_u64(head.wrapping_add(u64::from(layout.cframe_frame))).unwrap_or(0)
+    let at = head.wrapping_add(u64::from(layout.cframe_frame));
+    if memory.has_pages() && at & (PAGE - 1) <= PAGE - 8 {
+        let page = walk.page_of(memory, at);
+        if page != 0 {
+            return memory.load(page + (at & (PAGE - 1)));
+        }
+    }
+    memory.read_u64(at).unwrap_or(0)
 }
 
 /// The frame that runs, from the thread state; `None` when unreadable.
@@ -350,28 +336,68 @@ fn first_frame<M: ReadMemory>(memory: &M, layout: &PyLayout, tstate: u64) -> Opt
     memory.read_u64(head.wrapping_add(u64::from(layout.cframe_frame)))
 }
 
-/// Takes one frame; `false` at the end.
+/// Takes a stretch of frames: the next one, and those after it that come with it (they are in the
+/// same page, or in what one read brought). `false` at the end.
 #[inline(always)]
-pub fn step<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) -> bool {
-    let depth = walk.depth;
-    if walk.next == 0 || depth as usize >= MAX_FRAMES {
+pub fn stretch<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) -> bool {
+    if walk.next == 0 || walk.depth as usize >= MAX_FRAMES {
         return false;
     }
-    let at = walk.next.wrapping_add(u64::from(layout.window_start));
-    let Some(base) = walk.fetch(memory, at, layout.window_length, layout.window_behind) else {
-        let outcome = if depth == 0 { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
+    if !walk.find(memory, layout, walk.next.wrapping_add(u64::from(layout.window_start))) {
+        let nothing = walk.depth == 0;
+        let outcome = if nothing { Outcome::Unreadable } else { Outcome::CutByUnreadableFrame };
         walk.outcome = outcome as u32;
         walk.next = 0;
         return false;
-    };
-    walk.next = walk.word(base + u64::from(layout.back_at));
-    let code = walk.word(base + u64::from(layout.code_at)) & layout.code_mask;
-    let owner =
-        if layout.owner_at == ABSENT { 0 } else { walk.byte(base + u64::from(layout.owner_at)) };
-    if owner >= layout.skip_owner_min || code == 0 {
-        return true;
     }
-    let instr = instruction(layout, walk, base, code);
+    let length = u64::from(layout.window_length);
+    if memory.has_pages() && afresh(&walk.direct) != 0 {
+        for _ in 0..STRETCH {
+            take(layout, walk, |walk, offset| memory.load(afresh(&walk.direct) + offset));
+            let at = walk.next.wrapping_add(u64::from(layout.window_start));
+            if !walk.in_page(at, length) {
+                break;
+            }
+        }
+    } else {
+        for _ in 0..STRETCH {
+            take(layout, walk, |walk, offset| walk.word(afresh(&walk.base) + offset));
+            let at = walk.next.wrapping_add(u64::from(layout.window_start));
+            if !walk.in_block(at, length) {
+                break;
+            }
+        }
+    }
+    walk.next != 0
+}
+
+/// Reads from memory what the compiler may know already. The verifier knows nothing of values that
+/// come from a map, so paths that differ in what they put there are one path to it from here on.
+#[inline(always)]
+#[must_use]
+pub fn afresh<T: Copy>(place: &T) -> T {
+    // SAFETY: a reference is valid for reads.
+    unsafe { core::ptr::from_ref(place).read_volatile() }
+}
+
+/// Takes the frame that was found; `word` gives its eight bytes at a multiple of eight.
+#[inline(always)]
+fn take(layout: &PyLayout, walk: &mut Walk, word: impl Fn(&Walk, u64) -> u64) {
+    let depth = afresh(&walk.depth);
+    if depth as usize >= MAX_FRAMES {
+        return;
+    }
+    walk.next = word(walk, u64::from(layout.back_at));
+    let code = word(walk, u64::from(layout.code_at)) & layout.code_mask;
+    let owner = match layout.owner_at {
+        ABSENT => 0,
+        at => (word(walk, u64::from(at & !7)) >> (8 * (at & 7))) as u32 & 0xff,
+    };
+    if owner >= layout.skip_owner_min || code == 0 {
+        return;
+    }
+    let at = layout.instr_at;
+    let instr = instruction(layout, word(walk, u64::from(at & !7)) >> (8 * (at & 7)), code);
     // SAFETY: `depth` is below MAX_FRAMES, checked at the top.
     unsafe {
         let slot = walk.frames.as_mut_ptr().add(depth as usize & (MAX_FRAMES - 1));
@@ -379,7 +405,6 @@ pub fn step<M: ReadMemory>(memory: &M, layout: &PyLayout, walk: &mut Walk) -> bo
     }
     walk.hash = mix(mix(walk.hash, code), u64::from(instr as u32));
     walk.depth = depth + 1;
-    true
 }
 
 /// Says how the walk ended.
@@ -392,15 +417,13 @@ pub fn finish(walk: &mut Walk) {
     }
 }
 
-/// Byte offset of the frame's instruction from its code's first one.
+/// Byte offset of a frame's instruction from its code's first one; `place` is what the frame says.
 #[inline(always)]
-fn instruction(layout: &PyLayout, walk: &Walk, base: u64, code: u64) -> i32 {
-    let at = base + u64::from(layout.instr_at);
+fn instruction(layout: &PyLayout, place: u64, code: u64) -> i32 {
     let offset = if layout.flags & FLAG_INSTR_IS_INDEX != 0 {
-        i64::from(walk.half(at) as i32) * i64::from(layout.instr_unit)
+        i64::from(place as i32) * i64::from(layout.instr_unit)
     } else {
-        let start = code.wrapping_add(u64::from(layout.instr_base));
-        walk.word(at).wrapping_sub(start) as i64
+        place.wrapping_sub(code.wrapping_add(u64::from(layout.instr_base))) as i64
     };
     if (-2..INSTR_LIMIT).contains(&offset) { offset as i32 } else { UNKNOWN_INSTR }
 }

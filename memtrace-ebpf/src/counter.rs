@@ -9,49 +9,33 @@ use memtrace_common::settings::COUNTERS;
 use aya_ebpf::helpers::generated::{bpf_map_lookup_percpu_elem, bpf_probe_read_kernel};
 
 use crate::maps::{CPU_OFFSETS, CPU_PROBE, SCRATCH, field, scratch};
-use crate::memory::read_kernel;
+use crate::memory::load_kernel;
 
-/// Words of `struct percpu_counter` that hold its count and its per-CPU pointer
-/// (`include/linux/percpu_counter.h`: 40 bytes with CPU hotplug).
-const COUNTER_WORDS: usize = 5;
-
-/// The word at a byte offset of a counter.
+/// Pages in counter `member` of the address space.
 #[inline(always)]
-fn word(words: &[u64; COUNTER_WORDS], offset: u32) -> u64 {
-    let index = offset as usize / 8;
-    if index >= COUNTER_WORDS {
-        return 0;
-    }
-    // SAFETY: checked.
-    unsafe { words.as_ptr().add(index).read() }
-}
-
-/// Pages in counter `member` of the address space, `None` when unreadable.
-#[inline(always)]
-pub fn pages(mm: u64, member: u32) -> Option<i64> {
-    let offsets = CPU_OFFSETS.get(0)?;
+pub fn pages(mm: u64, member: u32) -> i64 {
+    // An array's only element is always there; the verifier wants to hear it.
+    let Some(offsets) = CPU_OFFSETS.get(0) else { return 0 };
     let counter = mm + u64::from(field!(mm_rss_stat)) + u64::from(field!(counter_size) * member);
-    // One read for the shared count and the per-CPU pointer: every helper call costs.
-    let words: [u64; COUNTER_WORDS] = read_kernel(counter)?;
-    let mut sum = word(&words, field!(counter_count)) as i64;
-    let percpu = word(&words, field!(counter_percpu));
+    let mut sum: i64 = load_kernel(counter + u64::from(field!(counter_count)));
+    let percpu: u64 = load_kernel(counter + u64::from(field!(counter_percpu)));
     for cpu in 0..MAX_CPUS {
         if cpu as u32 >= field!(cpus) {
             break;
         }
         // SAFETY: `cpu` is below MAX_CPUS, the length of the array.
         let offset = unsafe { *offsets.as_ptr().add(cpu) };
-        sum += i64::from(read_kernel::<i32>(percpu.wrapping_add(offset))?);
+        sum += i64::from(load_kernel::<i32>(percpu.wrapping_add(offset)));
     }
     // As percpu_counter_sum_positive() has it: parts read one after the other may sum below zero.
-    Some(if sum < 0 { 0 } else { sum })
+    if sum < 0 { 0 } else { sum }
 }
 
 /// All counters of the address space.
 #[inline(always)]
 pub fn all_pages(mm: u64, into: &mut [i64; COUNTERS]) {
     for (member, pages_of) in into.iter_mut().enumerate() {
-        *pages_of = pages(mm, member as u32).unwrap_or(0);
+        *pages_of = pages(mm, member as u32);
     }
 }
 

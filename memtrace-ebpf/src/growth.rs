@@ -5,6 +5,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use memtrace_common::event::{Copied, Growth, Returned, call, context, tag};
 use memtrace_common::limits::TIMED_ONE_IN;
 use memtrace_common::settings::{ANON, COUNTERS, FILE, LIVE, SHMEM, SWAP, Space, Thread};
+use memtrace_common::walk::afresh;
 
 use crate::maps::{PROCESSES, SPACES, scratch, thread};
 use crate::task::{Call, Current, current_ids};
@@ -20,77 +21,114 @@ const PAGE: u64 = 4096;
 /// `X86_PF_PROT | X86_PF_WRITE` (`arch/x86/include/asm/trap_pf.h`): a write to a present page.
 const WRITE_TO_PRESENT: u64 = 3;
 
+/// `X86_PF_USER` (there): in user mode.
+const IN_USER_MODE: u64 = 4;
+
+/// A change of a counter, while it is worked on. In a map and not on the stack, so that what
+/// differs between the ways here is no difference to the verifier, which would follow the walk once
+/// for each of them (`walk::afresh`).
+#[repr(C)]
+pub struct Change {
+    /// When this began, if the event is one of those that are timed; otherwise 0.
+    begin: u64,
+    /// The running thread.
+    tid: u32,
+    /// Which counter.
+    member: u32,
+    /// By how much it changed.
+    pages: i32,
+    /// 1 when the target's own thread runs.
+    by_target: u32,
+    /// The system call that the change is made in, when the counter shrank.
+    call: Call,
+}
+
 /// The raw tracepoint `rss_stat` fired: counter `member` of `mm` has changed.
 #[inline(always)]
 pub fn changed(mm: u64, member: u32) {
     let Some(space) = SPACES.get_ptr_mut(mm) else { return };
     // SAFETY: map memory; concurrent writers touch single words.
     let space = unsafe { &mut *space };
+    let Some(scratch) = scratch() else { return };
     if space.state != LIVE || member as usize >= COUNTERS {
         return;
     }
     let timed = space.tally.events % TIMED_ONE_IN == 0;
     // SAFETY: a helper without arguments.
-    let begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
+    scratch.change.begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
     space.tally.events += 1;
-    record(space, mm, member);
-    if timed {
+    record(space, mm, member, &mut scratch.change);
+    let begin = afresh(&scratch.change.begin);
+    if begin != 0 {
         // SAFETY: as above.
         space.tally.probe_ns += (unsafe { bpf_ktime_get_ns() } - begin) * TIMED_ONE_IN;
     }
 }
 
 #[inline(always)]
-fn record(space: &mut Space, mm: u64, member: u32) {
-    let Some(total) = counter::pages(mm, member) else { return };
-    let member_index = member as usize & (COUNTERS - 1);
+fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
+    let total = counter::pages(mm, member);
     let task = Current::task();
-    let tid = task.tid();
-    let by_target = task.tgid() == space.pid || task.mm() == mm;
-
-    let shrank = total < space.tally.pages[member_index];
-    let call = if shrank { Call::current() } else { None };
-    if shrank && task.tgid() == space.pid && torn_down(&call, task) {
-        return;
+    let (tid, own) = (task.tid(), task.tgid() == space.pid);
+    change.tid = tid;
+    change.member = member & (COUNTERS as u32 - 1);
+    change.by_target = u32::from(own || task.mm() == mm);
+    change.call.known = 0;
+    if total < space.tally.pages[member_index(change)] {
+        change.call.read();
+        if own && torn_down(&change.call, task) {
+            return;
+        }
     }
-    let known = &raw mut space.tally.pages[member_index];
+    let known = &raw mut space.tally.pages[member_index(change)];
     // SAFETY: an aligned word of map memory; threads on other CPUs exchange it too, and the
     // differences telescope whatever the order.
-    let previous = unsafe { atomic::exchange(known, total) };
-    let pages = total - previous;
+    let pages = total - unsafe { atomic::exchange(known, total) };
+    change.pages = pages as i32;
     if pages == 0 || member as usize == SWAP {
         return;
     }
-    let mut thread = if by_target { thread(tid) } else { None };
+    let mut thread = if afresh(&change.by_target) != 0 { thread(tid) } else { None };
+    let by_target = afresh(&change.by_target) != 0;
     let stack = stack::current(space, task, thread.as_deref_mut(), by_target);
-    let change = Change { tid, member: member as u8, pages: pages as i32, stack };
-    let sent = match (by_target, &call) {
-        (false, _) if task.mm() == 0 => grown(space, &change, 0, context::KERNEL),
-        (false, _) => grown(space, &change, 0, context::REMOTE),
-        (true, Some(call)) => given_back(space, &change, call, thread.as_deref()),
-        (true, None) => match take_fault(thread) {
-            0 => grown(space, &change, 0, context::SYSCALL),
-            address => grown(space, &change, address, context::FAULT),
-        },
-    };
-    if !sent {
-        space.tally.lost_pages[member_index] += pages;
+    if !tell(space, change, task, thread, stack) {
+        space.tally.lost_pages[member_index(change)] += i64::from(afresh(&change.pages));
     }
 }
 
-/// What all records of one change share.
-struct Change {
-    tid: u32,
-    member: u8,
-    pages: i32,
+/// The changed counter's place among all.
+#[inline(always)]
+fn member_index(change: &Change) -> usize {
+    afresh(&change.member) as usize & (COUNTERS - 1)
+}
+
+/// Sends the record that the change calls for.
+#[inline(always)]
+fn tell(
+    space: &mut Space,
+    change: &Change,
+    task: Current,
+    thread: Option<&mut Thread>,
     stack: u64,
+) -> bool {
+    if afresh(&change.by_target) == 0 {
+        let context = if task.mm() == 0 { context::KERNEL } else { context::REMOTE };
+        return grown(space, change, stack, 0, context);
+    }
+    if afresh(&change.call.known) != 0 {
+        return given_back(space, change, stack, thread.as_deref());
+    }
+    match take_fault(thread) {
+        0 => grown(space, change, stack, 0, context::SYSCALL),
+        address => grown(space, change, stack, address, context::FAULT),
+    }
 }
 
 /// Whether memory shrinks because its owner has done with it (exit, exec): not a return. A `vfork`
 /// child that calls exec has not done with its parent's memory.
 #[inline(always)]
-fn torn_down(call: &Option<Call>, task: Current) -> bool {
-    let in_exec = matches!(call, Some(call) if call.number == EXECVE || call.number == EXECVEAT);
+fn torn_down(call: &Call, task: Current) -> bool {
+    let in_exec = call.known != 0 && (call.number == EXECVE || call.number == EXECVEAT);
     in_exec || task.exiting()
 }
 
@@ -110,15 +148,15 @@ fn rss_pages(space: &Space) -> u32 {
 }
 
 #[inline(always)]
-fn grown(space: &mut Space, change: &Change, address: u64, context: u8) -> bool {
+fn grown(space: &mut Space, change: &Change, stack: u64, address: u64, context: u8) -> bool {
     let record = Growth {
         header: emit::header(tag::GROWTH, space.id),
         tid: change.tid,
         pages: change.pages,
         address,
-        stack: change.stack,
+        stack,
         rss_pages: rss_pages(space),
-        member: change.member,
+        member: change.member as u8,
         context,
         reserved: 0,
     };
@@ -128,7 +166,8 @@ fn grown(space: &mut Space, change: &Change, address: u64, context: u8) -> bool 
 /// RSS shrank in a thread of the target: in a call that names the range, in a fault that replaces
 /// a page, or in some other way that tells no address.
 #[inline(always)]
-fn given_back(space: &mut Space, change: &Change, asked: &Call, thread: Option<&Thread>) -> bool {
+fn given_back(space: &mut Space, change: &Change, stack: u64, thread: Option<&Thread>) -> bool {
+    let asked = &change.call;
     let number = asked.number as u16;
     let names_range = asked.number >= 0
         && matches!(number, call::MMAP | call::MUNMAP | call::BRK | call::MREMAP | call::MADVISE);
@@ -150,7 +189,7 @@ fn given_back(space: &mut Space, change: &Change, asked: &Call, thread: Option<&
         // Anonymous pages that go in a fault are reclaimed ones; a file's page is replaced.
         let in_fault = asked.number == -1 || in_kernel;
         if fault == 0 || !in_fault || change.member as usize == ANON {
-            return grown(space, change, 0, context::SYSCALL);
+            return grown(space, change, stack, 0, context::SYSCALL);
         }
         (fault & !(PAGE - 1), PAGE, call::FAULT)
     };
@@ -160,9 +199,9 @@ fn given_back(space: &mut Space, change: &Change, asked: &Call, thread: Option<&
         pages: change.pages,
         start,
         length,
-        stack: change.stack,
+        stack,
         rss_pages: rss_pages(space),
-        member: change.member,
+        member: change.member as u8,
         reserved: 0,
         call,
     };
@@ -172,13 +211,14 @@ fn given_back(space: &mut Space, change: &Change, asked: &Call, thread: Option<&
 /// A page fault of the running task, in user mode or on its behalf in the kernel: remembers where,
 /// for the change of RSS that may follow.
 #[inline(always)]
-pub fn faulted(address: u64, error: u64, in_kernel: bool) {
+pub fn faulted(address: u64, error: u64) {
     let (tgid, tid) = current_ids();
     let Some(thread) = thread(tid) else { return };
     // Kernel addresses (vmalloc, probes) are none of the target's memory.
     if address as i64 <= 0 {
         return;
     }
+    let in_kernel = error & IN_USER_MODE == 0;
     if in_kernel && scratch().is_none_or(|scratch| scratch.busy != 0) {
         return;
     }

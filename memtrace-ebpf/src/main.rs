@@ -4,7 +4,7 @@
 //! leaves at once when it is none of memtrace's.
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![expect(internal_features, reason = "atomic exchange; see atomic.rs")]
 
 mod atomic;
@@ -15,6 +15,7 @@ mod lifecycle;
 mod mapping;
 mod maps;
 mod memory;
+mod ram;
 mod stack;
 mod task;
 
@@ -30,17 +31,11 @@ pub fn rss_stat(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A page fault in user mode: (address, pt_regs *, error code).
+/// A page fault, in user mode or in the kernel: (address, pt_regs *, error code). One program for
+/// the two tracepoints, `page_fault_user` and `page_fault_kernel`.
 #[raw_tracepoint(tracepoint = "page_fault_user")]
-pub fn page_fault_user(ctx: RawTracePointContext) -> i32 {
-    growth::faulted(ctx.arg(0), ctx.arg(2), false);
-    0
-}
-
-/// A page fault in the kernel, perhaps on a target's behalf: (address, pt_regs *, error code).
-#[raw_tracepoint(tracepoint = "page_fault_kernel")]
-pub fn page_fault_kernel(ctx: RawTracePointContext) -> i32 {
-    growth::faulted(ctx.arg(0), ctx.arg(2), true);
+pub fn page_fault(ctx: RawTracePointContext) -> i32 {
+    growth::faulted(ctx.arg(0), ctx.arg(2));
     0
 }
 
@@ -124,6 +119,22 @@ pub unsafe extern "C" fn locate_cpus(ctx: *mut TaskIteration) -> i32 {
         return 0;
     }
     counter::locate_cpus(MAX_CPUS as u32);
+    0
+}
+
+/// Finds where the kernel has all RAM mapped, by what it finds in user space's own memory.
+///
+/// # Safety
+///
+/// As [`attend`].
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub unsafe extern "C" fn find_ram(ctx: *mut TaskIteration) -> i32 {
+    // SAFETY: the kernel passes a valid context.
+    let task = unsafe { (*ctx).task };
+    if task != 0 {
+        ram::find(task::Task(task));
+    }
     0
 }
 

@@ -7,8 +7,10 @@ use memtrace_common::limits::{
     DEFAULT_RING_BYTES, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT, MAX_THREADS,
     TEXT_CHUNK,
 };
-use memtrace_common::settings::{KernelLayout, Process, Request, Space, Thread};
+use memtrace_common::settings::{KernelLayout, Process, Ram, Request, Space, Thread};
 use memtrace_common::walk::Walk;
+
+use crate::growth::Change;
 
 /// Offsets into this kernel's structures. Written by user space before loading; the verifier
 /// takes its fields for constants.
@@ -29,6 +31,8 @@ pub static KERNEL: KernelLayout = KernelLayout {
     area_length: 0,
     cpus: 0,
     wake_every: 0,
+    counter_type: 0,
+    mm_pgd: 0,
     reserved: 0,
 };
 
@@ -142,6 +146,12 @@ pub struct Scratch {
     pub space: Space,
     /// A record that ends a space.
     pub execed: event::Execed,
+    /// A change of RSS.
+    pub change: Change,
+    /// The running process's page tables; 0 when they can't be walked.
+    pub tables: u64,
+    /// Where all RAM is mapped.
+    pub ram: u64,
     /// 1 while target memory is read: faults on its account are ours, not the target's.
     pub busy: u64,
 }
@@ -158,6 +168,10 @@ pub static CPU_OFFSETS: Array<[u64; MAX_CPUS]> = Array::with_max_entries(1, 0);
 /// last the per-CPU pointer itself. Written by the `locate_cpus` program.
 #[map]
 pub static CPU_PROBE: Array<[u64; MAX_CPUS + 1]> = Array::with_max_entries(1, 0);
+
+/// Where the kernel has all RAM mapped. Written by user space and the `find_ram` program.
+#[map]
+pub static RAM: Array<Ram> = Array::with_max_entries(1, 0);
 
 /// The thread with this id, if it is a target's.
 #[inline(always)]

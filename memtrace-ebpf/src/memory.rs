@@ -1,9 +1,13 @@
 //! Reads: of the target's memory for the walker, of the kernel's own for counters and registers.
 
+use core::arch::asm;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use memtrace_common::memory::ReadMemory;
+use memtrace_common::settings::CALL_OF_RDONLY_CAST;
+
+use crate::maps::field;
 
 /// The memory of the process that runs now.
 pub struct UserMemory;
@@ -25,4 +29,35 @@ pub fn read_kernel<T: Copy>(address: u64) -> Option<T> {
     let failed = unsafe { bpf_probe_read_kernel(into, size_of::<T>() as u32, address as *const _) };
     // SAFETY: filled when the helper did not fail; only integers and arrays of them are read.
     if failed == 0 { Some(unsafe { value.assume_init() }) } else { None }
+}
+
+/// A `T` of the kernel's memory, by a load instead of a helper's call, which is twenty times as
+/// fast. Zero when unreadable, so only for memory that is known to be there.
+///
+/// The verifier allows loads from structures whose type it knows, and `bpf_rdonly_cast`
+/// (`kernel/bpf/helpers.c`, Linux 6.2) makes it believe any address; it costs nothing, being one
+/// move between registers. The load can't fault: the kernel gives it an exception entry.
+#[inline(always)]
+pub fn load_kernel<T: Copy>(address: u64) -> T {
+    // `count` is a word of a structure that the kernel surely has: a place for eight bytes.
+    let offset = field!(counter_count) as usize;
+    let counter_type = u64::from(field!(counter_type));
+    let mut at = address.wrapping_sub(offset as u64);
+    // SAFETY: the instruction is a call of a function of the kernel: user space puts in which.
+    // It takes two arguments and spoils what a call may spoil.
+    unsafe {
+        asm!(
+            ".8byte {call}",
+            call = const CALL_OF_RDONLY_CAST,
+            inlateout("r1") at => _,
+            inlateout("r2") counter_type => _,
+            lateout("r0") at,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+        );
+    }
+    // SAFETY: at most eight bytes, at a place that the kernel takes for a `percpu_counter`'s
+    // `count`; an address that isn't there gives zero.
+    unsafe { (at as *const u8).add(offset).cast::<T>().read_volatile() }
 }

@@ -6,7 +6,9 @@ use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_ebpf::helpers::generated::bpf_loop;
 use memtrace_common::event::{Code, CodeFreed, Stack, Text, piece, tag};
 use memtrace_common::layout::{ABSENT, PyLayout};
-use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
+use memtrace_common::limits::{
+    LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, STRETCHES_IN_LINE, TEXT_CHUNK,
+};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::outcome::Outcome;
 use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
@@ -15,6 +17,7 @@ use memtrace_common::walk::{self, Frame, mix};
 use crate::emit;
 use crate::maps::{CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, scratch};
 use crate::memory::UserMemory;
+use crate::ram::PagedMemory;
 use crate::task::Current;
 
 /// Id of the running thread's stack. When it is new, its frames and the names of their code go
@@ -35,11 +38,7 @@ pub fn current(
         };
         scratch.walk.tstate = known;
         scratch.busy = 1;
-        let (layout, pointer) = (&space.layout, task.thread_pointer());
-        if walk::begin(&UserMemory, layout, pointer, bound, &mut scratch.walk) {
-            repeat(walk::MAX_STEPS, step, space);
-            walk::finish(&mut scratch.walk);
-        }
+        take_frames(space, scratch, task, bound);
         scratch.busy = 0;
         if let Some(thread) = &mut thread {
             thread.tstate = scratch.walk.tstate;
@@ -109,12 +108,32 @@ extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
     i64::from(!same)
 }
 
-/// Takes one frame of the walk; 1 ends the loop.
-extern "C" fn step(_index: u32, space: *mut *mut Space) -> i64 {
+/// As [`walk::walk`].
+#[inline(always)]
+fn take_frames(space: &mut Space, scratch: &mut Scratch, task: Current, bound: u64) {
+    let memory = PagedMemory::of(task.mm());
+    (scratch.tables, scratch.ram) = (memory.tables, memory.base);
+    let (layout, pointer) = (&space.layout, task.thread_pointer());
+    if walk::begin(&memory, layout, pointer, bound, &mut scratch.walk) {
+        // Most stacks end here: their frames lie in one page, the outermost on C's stack.
+        let mut more = true;
+        for _ in 0..STRETCHES_IN_LINE {
+            more = more && walk::stretch(&memory, layout, &mut scratch.walk);
+        }
+        if more {
+            repeat(walk::MAX_STRETCHES, stretch, space);
+        }
+        walk::finish(&mut scratch.walk);
+    }
+}
+
+/// Takes some frames of the walk; 1 ends the loop.
+extern "C" fn stretch(_index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
     let Some(scratch) = scratch() else { return 1 };
-    i64::from(!walk::step(&UserMemory, &space.layout, &mut scratch.walk))
+    let memory = PagedMemory { tables: scratch.tables, base: scratch.ram };
+    i64::from(!walk::stretch(&memory, &space.layout, &mut scratch.walk))
 }
 
 /// Without frames, the outcome and the thread's name tell stacks apart.

@@ -107,21 +107,34 @@ pub fn current_ids() -> (u32, u32) {
 }
 
 /// The running task's system call, from its saved user registers.
+#[repr(C)]
 pub struct Call {
     /// Its number; -1 in an exception.
     pub number: i64,
     /// `rdi`, `rsi`, `rdx`.
     pub arguments: [u64; 3],
+    /// 1 when the above has been read.
+    pub known: u64,
 }
 
 impl Call {
+    /// Reads what the running task asked the kernel for.
+    #[inline(always)]
+    pub fn read(&mut self) {
+        // SAFETY: the helper takes the task that the other helper returned.
+        let at = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+        const { assert!(regs::ORIG_AX == regs::DX + 24) };
+        let Some(words) = read_kernel::<[u64; 4]>(at + regs::DX as u64) else { return };
+        self.number = words[3] as i64;
+        self.arguments = [words[2], words[1], words[0]];
+        self.known = 1;
+    }
+
     /// What the running task asked the kernel for.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        // SAFETY: the helper takes the task that the other helper returned.
-        let at = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
-        let words: [u64; 4] = read_kernel(at + regs::DX as u64)?;
-        const { assert!(regs::ORIG_AX == regs::DX + 24) };
-        Some(Self { number: words[3] as i64, arguments: [words[2], words[1], words[0]] })
+        let mut call = Self { number: 0, arguments: [0; 3], known: 0 };
+        call.read();
+        if call.known == 0 { None } else { Some(call) }
     }
 }

@@ -90,3 +90,30 @@ fn programs_grow_by_what_they_state() -> Result<()> {
         Ok(())
     })
 }
+
+/// Files that are run one after the other have their code objects at few addresses, or at one.
+fn recycled_addresses_name_every_file(options: &[&str]) -> Result<()> {
+    for_each(|python| {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().to_str().context("a folder with a readable name")?;
+        let traced = traced::trace(python, "recycled.py", &[path], options)?;
+        let (files, addresses) = (&traced.truth.more["files"], &traced.truth.more["addresses"]);
+        let (files, addresses) = (files.as_u64(), addresses.as_u64());
+        ensure!(files == Some(traced.truth.marks.len() as u64), "{files:?} files");
+        ensure!(addresses < files.map(|files| files / 4), "{addresses:?} addresses: no recycling");
+        for mark in &traced.truth.marks {
+            check::kept_by_line(traced.process()?, mark)?;
+        }
+        check::law(&traced.report)
+    })
+}
+
+#[test]
+fn line_is_right_for_forty_files_at_recycled_addresses() -> Result<()> {
+    recycled_addresses_name_every_file(&[])
+}
+
+#[test]
+fn line_is_right_for_forty_files_at_recycled_addresses_without_uprobes() -> Result<()> {
+    recycled_addresses_name_every_file(&["--no-uprobes"])
+}

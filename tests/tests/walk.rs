@@ -2,6 +2,8 @@
 //! `programs/walk_target.py` against what CPython itself says about them.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +12,7 @@ use harness::interpreters::{self, Interpreter as Python};
 use memtrace::python::code_object::CodeObject;
 use memtrace::python::{Discovery, Images, Interpreter, TargetMemory, discover};
 use memtrace_common::layout::PyLayout;
+use memtrace_common::memory::ReadMemory;
 use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::{Walk, walk};
 use serde::Deserialize;
@@ -59,16 +62,64 @@ fn interpreter_of(target: &Target) -> Box<Interpreter> {
     }
 }
 
-/// One thread's stack as seen from outside.
+/// A target whose pages can be loaded from, as the kernel side sees it; these are copies.
+struct Paged<'a> {
+    memory: &'a TargetMemory,
+    pages: RefCell<HashMap<u64, Box<[u8; 4096]>>>,
+}
+
+impl<'a> Paged<'a> {
+    fn new(memory: &'a TargetMemory) -> Self {
+        Self { memory, pages: RefCell::default() }
+    }
+}
+
+impl ReadMemory for Paged<'_> {
+    fn has_pages(&self) -> bool {
+        true
+    }
+
+    unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
+        // SAFETY: the caller vouches for `into`.
+        unsafe { self.memory.read_raw(address, into, length) }
+    }
+
+    fn page(&self, address: u64) -> u64 {
+        let mut page = Box::new([0; 4096]);
+        let start = address & !4095;
+        // SAFETY: a page is 4096 bytes long.
+        if !unsafe { self.memory.read_raw(start, page.as_mut_ptr(), 4096) } {
+            return 0;
+        }
+        let mut pages = self.pages.borrow_mut();
+        pages.entry(start).or_insert(page).as_ptr() as u64
+    }
+
+    fn load(&self, place: u64) -> u64 {
+        let pages = self.pages.borrow();
+        let page = pages.values().find(|page| {
+            let start = page.as_ptr() as u64;
+            (start..=start + 4088).contains(&place)
+        });
+        let page = page.expect("a place in a page that was found");
+        let at = (place - page.as_ptr() as u64) as usize;
+        u64::from_ne_bytes(page[at..at + 8].try_into().unwrap())
+    }
+}
+
+/// One thread's stack as seen from outside, read by the walk through `walked`.
 fn stack(
     memory: &TargetMemory,
+    walked: &impl ReadMemory,
     interpreter: &Interpreter,
     layout: &PyLayout,
-    thread_pointer: u64,
-    bound: u64,
-) -> Vec<(String, u32, String)> {
+    thread: (u64, u64),
+    known: u64,
+) -> (Vec<(String, u32, String)>, u64) {
     let mut work = Walk::new();
-    walk(memory, layout, thread_pointer, bound, &mut work);
+    work.tstate = known;
+    let (thread_pointer, bound) = thread;
+    walk(walked, layout, thread_pointer, bound, &mut work);
     assert_eq!(Outcome::from_number(work.outcome as u8), Some(Outcome::Complete));
     let mut frames = Vec::new();
     for frame in work.frames() {
@@ -80,7 +131,7 @@ fn stack(
         let line = line.unwrap_or(code.first_line as u32);
         frames.push((code.file, line, code.name));
     }
-    frames
+    (frames, work.tstate)
 }
 
 #[test]
@@ -96,9 +147,17 @@ fn walk_equals_the_interpreters_own_stacks_frame_by_frame() {
         assert!(answer.threads.len() >= 24, "{python:?}: {} threads", answer.threads.len());
         let mut compared = 0;
         for thread in &answer.threads {
-            let found = stack(&memory, &interpreter, &interpreter.layout, thread.id, 0);
+            let (layout, whose) = (&interpreter.layout, (thread.id, 0));
+            let (found, tstate) = stack(&memory, &memory, &interpreter, layout, whose, 0);
             assert_eq!(found, thread.frames, "{} in {}", answer.version, thread.name);
             compared += found.len();
+            // By pages, first by the slot and then by the thread state that this found.
+            let paged = Paged::new(&memory);
+            for known in [0, tstate] {
+                let (found, _) = stack(&memory, &paged, &interpreter, layout, whose, known);
+                assert_eq!(found, thread.frames, "{} by pages", thread.name);
+            }
+            assert!(!paged.pages.borrow().is_empty(), "no page was asked for");
         }
         assert!(compared >= 220, "{python:?}: only {compared} frames");
         println!(
@@ -121,7 +180,8 @@ fn walk_by_bound_thread_states_gives_the_same_stacks() {
         assert_eq!((states.strangers, states.interpreters.len()), (0, 1));
         for thread in &answer.threads {
             let state = states.threads.iter().find(|state| state.thread_id == thread.id).unwrap();
-            let found = stack(&memory, &interpreter, &layout, 0, state.address);
+            let whose = (0, state.address);
+            let (found, _) = stack(&memory, &memory, &interpreter, &layout, whose, 0);
             assert_eq!(found, thread.frames, "{} in {}", answer.version, thread.name);
         }
     }
@@ -143,7 +203,8 @@ fn walk_by_the_keys_address_gives_the_same_stacks() {
             ..interpreter.layout
         };
         for thread in &answer.threads {
-            let found = stack(&memory, &interpreter, &layout, thread.id, 0);
+            let whose = (thread.id, 0);
+            let (found, _) = stack(&memory, &memory, &interpreter, &layout, whose, 0);
             assert_eq!(found, thread.frames, "{} in {}", answer.version, thread.name);
         }
     }

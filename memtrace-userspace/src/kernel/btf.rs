@@ -20,6 +20,7 @@ pub enum BtfError {
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_FUNCTION: u32 = 12;
 
 /// Modifiers: `typedef`, `volatile`, `const`, `restrict`, `type_tag`.
 const MODIFIERS: [u32; 5] = [8, 9, 10, 11, 18];
@@ -88,7 +89,27 @@ impl<'a> KernelTypes<'a> {
         word(self.data, self.records[id as usize] as usize + 8)
     }
 
-    fn structure(&self, name: &str) -> Result<u32, BtfError> {
+    /// Number of the function `name`, by which a program calls it.
+    ///
+    /// # Errors
+    ///
+    /// [`BtfError::Missing`] when there is none.
+    pub fn function(&self, name: &str) -> Result<u32, BtfError> {
+        for (id, &at) in self.records.iter().enumerate().filter(|(_, at)| **at != u32::MAX) {
+            let (named, info) = (word(self.data, at as usize)?, word(self.data, at as usize + 4)?);
+            if kind(info) == KIND_FUNCTION && self.string(named) == name.as_bytes() {
+                return Ok(id as u32);
+            }
+        }
+        Err(BtfError::Missing(format!("function {name}()")))
+    }
+
+    /// Number of structure `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`BtfError::Missing`] when there is none.
+    pub fn structure(&self, name: &str) -> Result<u32, BtfError> {
         let known = self.structures.get(name.as_bytes()).copied();
         known.ok_or_else(|| BtfError::Missing(format!("struct {name}")))
     }

@@ -1,4 +1,4 @@
-//! The running kernel's structure offsets, as the kernel side wants them.
+//! The running kernel's structure offsets and numbers, as the kernel side wants them.
 
 use memtrace_common::settings::KernelLayout;
 
@@ -8,9 +8,8 @@ use super::btf::{BtfError, KernelTypes};
 ///
 /// # Errors
 ///
-/// [`BtfError`] when BTF is malformed or lacks a member.
-pub fn read(btf: &[u8], cpus: u32, wake_every: u32) -> Result<KernelLayout, BtfError> {
-    let types = KernelTypes::parse(btf)?;
+/// [`BtfError`] when BTF lacks a member.
+pub fn read(types: &KernelTypes<'_>, cpus: u32, wake_every: u32) -> Result<KernelLayout, BtfError> {
     let task = |path: &[&str]| types.offset("task_struct", path);
     Ok(KernelLayout {
         task_mm: task(&["mm"])?,
@@ -28,6 +27,8 @@ pub fn read(btf: &[u8], cpus: u32, wake_every: u32) -> Result<KernelLayout, BtfE
         area_length: types.offset("vm_unmapped_area_info", &["length"])?,
         cpus,
         wake_every,
+        counter_type: types.structure("percpu_counter")?,
+        mm_pgd: types.offset("mm_struct", &["pgd"])?,
         reserved: 0,
     })
 }

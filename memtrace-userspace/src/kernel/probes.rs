@@ -1,5 +1,6 @@
 //! Loading, attaching, asking, letting go.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -13,26 +14,26 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::settings::{
     CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE,
-    REQUEST_WATCHED, Request, Space, Thread,
+    REQUEST_WATCHED, Ram, Request, Space, Thread,
 };
+use tracing::debug;
 
-use super::btf::BtfError;
-use super::object::OBJECT;
+use super::btf::{BtfError, KernelTypes};
+use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
 
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// The raw tracepoints that must attach, program and tracepoint by one name.
-const TRACEPOINTS: [&str; 7] = [
-    "sched_process_exit",
-    "sched_process_exec",
-    "sched_process_fork",
-    "page_fault_user",
-    "page_fault_kernel",
-    "vm_unmapped_area",
-    "rss_stat",
+/// The programs that must attach, and to which raw tracepoints.
+const TRACEPOINTS: [(&str, &[&str]); 6] = [
+    ("sched_process_exit", &["sched_process_exit"]),
+    ("sched_process_exec", &["sched_process_exec"]),
+    ("sched_process_fork", &["sched_process_fork"]),
+    ("page_fault", &["page_fault_user", "page_fault_kernel"]),
+    ("vm_unmapped_area", &["vm_unmapped_area"]),
+    ("rss_stat", &["rss_stat"]),
 ];
 
 /// What can go wrong between memtrace and the kernel.
@@ -149,7 +150,10 @@ impl Probes {
         // Wake well before small buffers are full, too.
         let quarter = options.ring_bytes / 4 / (size_of::<Growth>() as u32 + 8);
         let wake_every = WAKE_EVERY.min((quarter / 2).max(1).next_power_of_two());
-        let layout = offsets::read(&data, cpus as u32, wake_every)?;
+        let types = KernelTypes::parse(&data)?;
+        let layout = offsets::read(&types, cpus as u32, wake_every)?;
+        let object = Object::linked(types.function("bpf_rdonly_cast")?);
+        drop(types);
         drop(data);
         let btf = Btf::from_sys_fs()?;
         let kernel: Crossing<KernelLayout> = Crossing(layout);
@@ -157,7 +161,7 @@ impl Probes {
             .btf(Some(&btf))
             .override_global("KERNEL", &kernel, true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            .load(OBJECT)?;
+            .load(object.bytes())?;
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
         load_programs(&mut ebpf, &btf)?;
         let ring =
@@ -174,6 +178,7 @@ impl Probes {
         };
         this.next_space.set(0, 1, 0).map_err(map_error("NEXT_SPACE"))?;
         this.locate_cpus(cpus)?;
+        this.find_ram()?;
         Ok((this, Ring::new(ring).map_err(io_error("waiting for the ring buffer"))?))
     }
 
@@ -183,9 +188,11 @@ impl Probes {
     ///
     /// [`KernelError::Program`] with the one that doesn't attach.
     pub fn attach(&mut self) -> Result<(), KernelError> {
-        for name in TRACEPOINTS {
+        for (name, tracepoints) in TRACEPOINTS {
             let program = raw_tracepoint(&mut self.ebpf, name)?;
-            program.attach(name).map_err(program_error(name))?;
+            for tracepoint in tracepoints {
+                program.attach(tracepoint).map_err(program_error(name))?;
+            }
         }
         Ok(())
     }
@@ -208,6 +215,28 @@ impl Probes {
             Array::try_from(take_map(&mut self.ebpf, "CPU_OFFSETS")?)
                 .map_err(map_error("CPU_OFFSETS"))?;
         map.set(0, Crossing(offsets), 0).map_err(map_error("CPU_OFFSETS"))
+    }
+
+    /// Lets the kernel side find where all RAM is mapped, by two words of ours. Where it doesn't
+    /// find them, it reads its targets by a helper, which is slower.
+    fn find_ram(&mut self) -> Result<(), KernelError> {
+        /// Aligned, so that no page ends between them.
+        #[repr(align(16))]
+        struct Words([u64; 2]);
+
+        let random = RandomState::new();
+        let Words(ref words) = Words([random.hash_one(0), random.hash_one(1)]);
+        let mut map: Array<_, Crossing<Ram>> =
+            Array::try_from(take_map(&mut self.ebpf, "RAM")?).map_err(map_error("RAM"))?;
+        let (pid, address) = (std::process::id().into(), words.as_ptr() as u64);
+        map.set(0, Crossing(Ram { pid, address, words: *words, base: 0 }), 0)
+            .map_err(map_error("RAM"))?;
+        self.iterate("find_ram")?;
+        let base = map.get(&0, 0).map_err(map_error("RAM"))?.0.base;
+        if base == 0 {
+            debug!("the kernel's mapping of RAM was not found: targets are read by a helper");
+        }
+        Ok(())
     }
 
     /// Runs a task iterator over all tasks.
@@ -404,10 +433,10 @@ fn raw_tracepoint<'a>(
 }
 
 fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
-    for name in TRACEPOINTS {
+    for (name, _) in TRACEPOINTS {
         raw_tracepoint(ebpf, name)?.load().map_err(program_error(name))?;
     }
-    for name in ["attend", "locate_cpus"] {
+    for name in ["attend", "locate_cpus", "find_ram"] {
         let program: &mut Iter = ebpf
             .program_mut(name)
             .ok_or(KernelError::Absent(name))?

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use memtrace_common::layout::{FLAG_BINDS_BY_EVAL, PyLayout, Slot};
+use memtrace_common::layout::{PyLayout, Slot};
 use memtrace_common::memory::ReadMemory;
 
 use super::line_table::LineTableKind;
@@ -90,7 +90,6 @@ impl Interpreter {
         let holder = self.offsets.runtime.tstate_current.filter(|_| takes_frame);
         PyLayout {
             slot: Slot::Bound as u32,
-            flags: self.layout.flags | FLAG_BINDS_BY_EVAL,
             slot_first: 0,
             slot_second: 0,
             key_address: holder.map_or(0, |offset| self.runtime.wrapping_add(offset.into())),

@@ -171,6 +171,8 @@ impl FrameOffsets {
             self.window_start = first / 8 * 8;
             self.window_length = (last / 8 * 8).saturating_add(8) - self.window_start;
         }
+        // The walk takes its words whole.
+        self.window_length = self.window_length.next_multiple_of(8);
         self
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Parser;
 use harness::attach::Tracer;
 use harness::interpreters::{self, Interpreter};
-use harness::measure::{Pairs, median};
+use harness::measure::{Pairs, median, quantile};
 use harness::memtrace::{self, Build};
 use harness::target::Target;
 use harness::{Context, Result, bail, check, memory, resources};
@@ -43,6 +43,8 @@ const CASES: [Case; 5] = [
     Case { name: "shared", what: "map, touch, unmap: shared", bar: 1.25, pairs: 9, seconds: 1.0 },
 ];
 
+/// Seconds that a fault of a process that nobody traces may cost more while another one is traced.
+const BYSTANDER_BAR: f64 = 0.2e-6;
 const ATTACH_BAR: f64 = 0.3;
 const DETACH_BAR: f64 = 0.3;
 const MEMORY_BAR: f64 = 40.0 * 1_048_576.0;
@@ -62,7 +64,7 @@ struct Arguments {
     /// The interpreter [default: the newest supported one of this machine]
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Only these cases (calls, churn, keep, private, shared, memory)
+    /// Only these cases (calls, churn, keep, private, shared, bystander, memory)
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the figures go as JSON [default: bench.json in the build folder]
@@ -198,6 +200,41 @@ fn measure_memory(quick: bool, python: &Interpreter) -> Result<Verdict> {
     Ok(Verdict { name: "memtrace's own peak memory".to_owned(), passed, line, json })
 }
 
+/// What a process that is not traced pays for each page fault while memtrace traces another one.
+#[allow(clippy::cast_precision_loss, reason = "nanoseconds of a second, thousands of faults")]
+fn measure_bystander(quick: bool, python: &Interpreter) -> Result<Verdict> {
+    let (pairs, seconds) = if quick { (5, 0.3) } else { (15, 0.6) };
+    let mut bystander = Target::start(python, "bench.py", &["private", &seconds.to_string()])?;
+    let traced = Target::start(python, "bench.py", &["calls", "0.1"])?;
+    loop_seconds(&mut bystander)?;
+    let mut costs = Vec::new();
+    for number in 0..pairs {
+        let (mut with, mut without, mut faults) = (0.0, 0.0, 0.0);
+        for beside in [number % 2 == 0, number % 2 == 1] {
+            if !beside {
+                without = loop_seconds(&mut bystander)?.0;
+                continue;
+            }
+            let tracer = Tracer::attach_with(Build::Release, &[traced.pid], &[])?;
+            let (seconds, truth) = loop_seconds(&mut bystander)?;
+            (with, faults) = (seconds, truth["faults"].as_f64().context("faults")?);
+            check::law(&tracer.stop()?.report()?)?;
+        }
+        costs.push((with - without) / faults);
+    }
+    let (middle, low, high) = (median(&costs), quantile(&costs, 0.25), quantile(&costs, 0.75));
+    let line = format!(
+        "{:.3} us a fault (bar {:.1}; middle half {:.3} to {:.3})",
+        middle * 1e6,
+        BYSTANDER_BAR * 1e6,
+        low * 1e6,
+        high * 1e6
+    );
+    let json = json!({"cost_s": middle, "bar": BYSTANDER_BAR, "spread": [low, high]});
+    let name = "a process not traced".to_owned();
+    Ok(Verdict { name, passed: middle <= BYSTANDER_BAR, line, json })
+}
+
 fn time_bar(name: &str, seconds: &[f64], bar: f64) -> Verdict {
     let (middle, worst) = (median(seconds), seconds.iter().copied().fold(0.0, f64::max));
     let line =
@@ -235,6 +272,9 @@ fn run() -> Result<ExitCode> {
     if !ends.attach.is_empty() {
         tell(time_bar("start to attached", &ends.attach, ATTACH_BAR), &mut verdicts);
         tell(time_bar("Ctrl-C to the end", &ends.detach, DETACH_BAR), &mut verdicts);
+    }
+    if wanted("bystander") {
+        tell(measure_bystander(arguments.quick, &python).context("bystander")?, &mut verdicts);
     }
     if wanted("memory") {
         tell(measure_memory(arguments.quick, &python).context("memory")?, &mut verdicts);
