@@ -3,7 +3,7 @@
 //! Each thread is stopped by `PTRACE_SEIZE` and `PTRACE_INTERRUPT`. The kernel itself lets go of
 //! them when the thread that holds them ends, however it ends: no watchdog, no signal that a
 //! parent or a supervisor would see, and a process that somebody else has stopped stays as it
-//! was. `docs/decisions/0010` says why not SIGSTOP, and why not the cgroup freezer. Nothing of the
+//! was. `docs/decisions/0008` says why not SIGSTOP, and why not the cgroup freezer. Nothing of the
 //! threads is read or written through ptrace.
 
 use std::collections::HashSet;
