@@ -203,7 +203,7 @@ mod tests {
         );
         assert_eq!(
             refused("--measure net"),
-            "--measure is for --format folded or flamegraph or pprof; --format table has no use \
+            "--measure is for --format folded or flamegraph or pprof or html; --format table has no use \
              for it"
         );
         for typed in ["-f csv --columns Self", "-f pprof --split-threads", "-f folded --sort net"] {
