@@ -24,8 +24,8 @@ pub struct KernelLayout {
     pub task_tgid: u32,
     /// `task_struct.pid`
     pub task_pid: u32,
-    /// `task_struct.flags`
-    pub task_flags: u32,
+    /// `mm_struct.mm_users`
+    pub mm_users: u32,
     /// `task_struct.signal`
     pub task_signal: u32,
     /// `signal_struct.live`

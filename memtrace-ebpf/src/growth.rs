@@ -7,13 +7,10 @@ use memtrace_common::limits::TIMED_ONE_IN;
 use memtrace_common::settings::{ANON, COUNTERS, FILE, LIVE, SHMEM, SWAP, Space, Thread};
 use memtrace_common::walk::afresh;
 
-use crate::maps::{PROCESSES, SPACES, scratch, thread};
+use crate::maps::{PROCESSES, SPACES, field, scratch, thread};
+use crate::memory::load_kernel;
 use crate::task::{Call, Current, current_ids};
 use crate::{atomic, counter, emit, stack};
-
-/// `execve` and `execveat` on x86-64: what shrinks in them is the old address space, torn down.
-const EXECVE: i64 = 59;
-const EXECVEAT: i64 = 322;
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
@@ -69,16 +66,16 @@ pub fn changed(mm: u64, member: u32) {
 fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
     let total = counter::pages(mm, member);
     let task = Current::task();
-    let (tid, own) = (task.tid(), task.tgid() == space.pid);
+    let tid = task.tid();
     change.tid = tid;
     change.member = member & (COUNTERS as u32 - 1);
-    change.by_target = u32::from(own || task.mm() == mm);
+    change.by_target = u32::from(task.tgid() == space.pid || task.mm() == mm);
     change.call.known = 0;
     if total < space.tally.pages[member_index(change)] {
-        change.call.read();
-        if own && torn_down(&change.call, task) {
+        if torn_down(mm) {
             return;
         }
+        change.call.read();
     }
     let known = &raw mut space.tally.pages[member_index(change)];
     // SAFETY: an aligned word of map memory; threads on other CPUs exchange it too, and the
@@ -124,12 +121,12 @@ fn tell(
     }
 }
 
-/// Whether memory shrinks because its owner has done with it (exit, exec): not a return. A `vfork`
-/// child that calls exec has not done with its parent's memory.
+/// Whether memory shrinks because nobody uses it any more (exit, exec): not a return. The last user
+/// is often the target and may be whoever looked at its memory at that moment, memtrace included; a
+/// `vfork` child that ends or calls exec is not, since its parent goes on (`mmput`, `kernel/fork.c`).
 #[inline(always)]
-fn torn_down(call: &Call, task: Current) -> bool {
-    let in_exec = call.known != 0 && (call.number == EXECVE || call.number == EXECVEAT);
-    in_exec || task.exiting()
+fn torn_down(mm: u64) -> bool {
+    load_kernel::<i32>(mm + u64::from(field!(mm_users))) == 0
 }
 
 /// The address of the thread's unanswered fault, which this change answers; 0 if there is none.

@@ -19,7 +19,7 @@ pub static KERNEL: KernelLayout = KernelLayout {
     task_mm: 0,
     task_tgid: 0,
     task_pid: 0,
-    task_flags: 0,
+    mm_users: 0,
     task_signal: 0,
     signal_live: 0,
     task_fsbase: 0,

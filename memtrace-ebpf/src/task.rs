@@ -7,9 +7,6 @@ use memtrace_common::settings::regs;
 use crate::maps::field;
 use crate::memory::read_kernel;
 
-/// `PF_EXITING` (`include/linux/sched.h`).
-const PF_EXITING: u32 = 4;
-
 /// A `task_struct`, by address.
 #[derive(Clone, Copy)]
 pub struct Task(pub u64);
@@ -90,12 +87,6 @@ impl Current {
     #[inline(always)]
     pub fn thread_pointer(self) -> u64 {
         self.load(field!(task_fsbase))
-    }
-
-    /// Whether it is on its way out.
-    #[inline(always)]
-    pub fn exiting(self) -> bool {
-        self.load::<u32>(field!(task_flags)) & PF_EXITING != 0
     }
 }
 

@@ -15,7 +15,7 @@ pub fn read(types: &KernelTypes<'_>, cpus: u32, wake_every: u32) -> Result<Kerne
         task_mm: task(&["mm"])?,
         task_tgid: task(&["tgid"])?,
         task_pid: task(&["pid"])?,
-        task_flags: task(&["flags"])?,
+        mm_users: types.offset("mm_struct", &["mm_users"])?,
         task_signal: task(&["signal"])?,
         signal_live: types.offset("signal_struct", &["live"])?,
         task_fsbase: task(&["thread", "fsbase"])?,
