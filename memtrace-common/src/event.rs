@@ -155,8 +155,12 @@ pub struct Copied {
     pub address: u64,
     /// Id of the stack.
     pub stack: u64,
+    /// Thread id as the host sees it.
+    pub tid: u32,
+    /// 0.
+    pub reserved: u32,
 }
-const _: () = assert!(size_of::<Copied>() == 24);
+const _: () = assert!(size_of::<Copied>() == 32);
 
 /// A stack, sent when it is first met. `depth` [`crate::walk::Frame`]s follow, leaf first.
 #[repr(C)]
@@ -282,8 +286,8 @@ pub struct Exited {
     pub header: Header,
     /// Its pid.
     pub pid: u32,
-    /// 0.
-    pub reserved: u32,
+    /// As `wait` tells it: the number of the signal that killed it in the low seven bits.
+    pub exit_code: u32,
     /// What it came to.
     pub tally: Tally,
 }

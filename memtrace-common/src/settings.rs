@@ -52,8 +52,8 @@ pub struct KernelLayout {
     pub counter_type: u32,
     /// `mm_struct.pgd`
     pub mm_pgd: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// `task_struct.exit_code`
+    pub task_exit_code: u32,
 }
 
 const _: () = assert!(size_of::<KernelLayout>() == 72);

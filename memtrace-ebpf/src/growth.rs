@@ -222,13 +222,13 @@ pub fn faulted(address: u64, error: u64) {
     thread.fault = address;
     thread.fault_in_kernel = u64::from(in_kernel);
     if error & WRITE_TO_PRESENT == WRITE_TO_PRESENT {
-        copied(tgid, thread, address);
+        copied((tgid, tid), thread, address);
     }
 }
 
 /// A write to a present page of a process that has forked: a private copy will be made.
 #[inline(always)]
-fn copied(tgid: u32, thread: &mut Thread, address: u64) {
+fn copied((tgid, tid): (u32, u32), thread: &mut Thread, address: u64) {
     let Some(process) = PROCESSES.get_ptr(tgid) else { return };
     // SAFETY: map memory.
     let Some(space) = SPACES.get_ptr_mut(unsafe { (*process).mm }) else { return };
@@ -239,5 +239,5 @@ fn copied(tgid: u32, thread: &mut Thread, address: u64) {
     }
     let stack = stack::current(space, Current::task(), Some(thread), true);
     let header = emit::header(tag::COPIED, space.id);
-    emit::send(space, &Copied { header, address, stack });
+    emit::send(space, &Copied { header, address, stack, tid, reserved: 0 });
 }

@@ -3,6 +3,7 @@
 use aya_ebpf::helpers::bpf_get_current_comm;
 use memtrace_common::event::{CodeFreed, Execed, Exited, Forked, tag};
 use memtrace_common::layout::PyLayout;
+use memtrace_common::limits::SETTLE_LOOKS;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
     CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE,
@@ -121,11 +122,29 @@ fn close(tgid: u32) -> bool {
     let mm = unsafe { (*process).mm };
     let Some(space) = space_at(mm) else { return false };
     if space.pid == tgid && space.state == LIVE {
-        space.state = CLOSED;
-        counter::all_pages(mm, &mut space.tally.pages);
+        settle(mm, space);
     }
     let _ = PROCESSES.remove(tgid);
     true
+}
+
+/// Ends recording at a moment when the counters say what the last event said: between a change and
+/// its event they don't, for some nanoseconds. When no such moment is found, what the counters say
+/// is the truth, and the report shows what no event told.
+#[inline(always)]
+fn settle(mm: u64, space: &mut Space) {
+    let Some(scratch) = scratch() else { return };
+    let now = &mut scratch.space.tally.pages;
+    for _ in 0..SETTLE_LOOKS {
+        counter::all_pages(mm, now);
+        let known = &space.tally.pages;
+        if (known[0], known[1], known[2], known[3]) == (now[0], now[1], now[2], now[3]) {
+            space.state = CLOSED;
+            return;
+        }
+    }
+    space.state = CLOSED;
+    space.tally.pages = *now;
 }
 
 /// `sched_process_fork`: the child is made and does not run yet, so its counters stand still.
@@ -223,7 +242,7 @@ pub fn exited() {
     let record = Exited {
         header: emit::header(tag::EXITED, space.id),
         pid,
-        reserved: 0,
+        exit_code: Current::task().exit_code(),
         tally: space.tally,
     };
     emit::send_now(space, &record);

@@ -33,7 +33,7 @@ pub static KERNEL: KernelLayout = KernelLayout {
     wake_every: 0,
     counter_type: 0,
     mm_pgd: 0,
-    reserved: 0,
+    task_exit_code: 0,
 };
 
 /// A field of [`KERNEL`], read as it is now and not as it was compiled.

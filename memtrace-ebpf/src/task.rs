@@ -83,6 +83,12 @@ impl Current {
         self.load(field!(task_pid))
     }
 
+    /// How it ends, as `wait` will tell it (valid in the exit program).
+    #[inline(always)]
+    pub fn exit_code(self) -> u32 {
+        self.load(field!(task_exit_code))
+    }
+
     /// Its thread pointer (`fsbase`), right for the running task.
     #[inline(always)]
     pub fn thread_pointer(self) -> u64 {

@@ -8,6 +8,7 @@ mod binding;
 mod child;
 mod haste;
 mod journal;
+mod kills;
 mod presence;
 mod recognise;
 mod target;

@@ -29,6 +29,6 @@ pub fn read(types: &KernelTypes<'_>, cpus: u32, wake_every: u32) -> Result<Kerne
         wake_every,
         counter_type: types.structure("percpu_counter")?,
         mm_pgd: types.offset("mm_struct", &["pgd"])?,
-        reserved: 0,
+        task_exit_code: task(&["exit_code"])?,
     })
 }

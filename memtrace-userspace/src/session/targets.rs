@@ -11,6 +11,7 @@ use tracing::debug;
 use super::binding::Bindings;
 use super::haste::Haste;
 use super::journal::Journal;
+use super::kills::Kills;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::{Plan, SessionError, Traced};
@@ -40,8 +41,7 @@ pub(super) struct Targets {
     expected: Option<u32>,
     checked: Instant,
     haste: Haste,
-    /// Whether a process was killed.
-    killed: bool,
+    kills: Kills,
 }
 
 impl Targets {
@@ -58,7 +58,7 @@ impl Targets {
             expected: None,
             checked: Instant::now(),
             haste: Haste::default(),
-            killed: false,
+            kills: Kills::new(),
         }
     }
 
@@ -151,7 +151,7 @@ impl Targets {
             }
             Event::Moved(event) => self.with(event.header, |target| target.books.moved(&event)),
             Event::Copied(event) => {
-                self.with(event.header, |target| target.books.copied(event.stack, 0));
+                self.with(event.header, |target| target.books.copied(event.stack, event.tid));
             }
             Event::Stack(event, frames) => {
                 self.with(event.header, |target| target.stacks.stack(&event, &frames));
@@ -218,6 +218,11 @@ impl Targets {
     }
 
     fn exited(&mut self, event: &Exited) {
+        if let Some(note) = self.kills.note(event.exit_code)
+            && let Some(target) = self.targets.get_mut(&event.header.space)
+        {
+            target.notes.push(note);
+        }
         self.finish_target(event.header.space, Ending::Exited, event.tally);
     }
 
@@ -332,7 +337,7 @@ impl Targets {
     /// Takes the kernel side off. Closing a uprobe waits for grace periods of the kernel, and
     /// closers that wait together share them, so each link is closed in a thread of its own.
     pub(super) fn detach(self) -> Traced {
-        let (files, killed) = (self.files(), self.killed);
+        let (files, killed) = (self.files(), self.kills.any());
         let Self { probes, journal, mut targets, .. } = self;
         let mut links: Vec<ProcessProbe> = Vec::new();
         for target in targets.values_mut() {
