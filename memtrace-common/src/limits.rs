@@ -59,8 +59,9 @@ pub const DEFAULT_RING_BYTES: u32 = 8 << 20;
 pub const WAKE_EVERY: u32 = 4096;
 
 /// Looks for a moment without a change under way, when tracing ends: each takes some tens of
-/// nanoseconds, and a change is under way for a few hundred.
-pub const SETTLE_LOOKS: u32 = 16;
+/// nanoseconds, and a change is under way for a few hundred. User space asks again when a thread was
+/// interrupted in the middle of one.
+pub const SETTLE_LOOKS: u32 = 8;
 
 /// One event in this many has its probe time measured. Odd, so that it doesn't fall in step with
 /// loops of the target.

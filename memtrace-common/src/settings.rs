@@ -210,3 +210,5 @@ pub const REQUEST_CONFIGURE: u32 = 2;
 pub const REQUEST_WATCHED: u32 = 4;
 /// Let go: take the counters of this moment as the final ones and record nothing more.
 pub const REQUEST_CLOSE: u32 = 3;
+/// The same, whether or not the counters say what the last event said.
+pub const REQUEST_CLOSE_ANYWAY: u32 = 5;

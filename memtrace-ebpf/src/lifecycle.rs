@@ -6,8 +6,8 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::SETTLE_LOOKS;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
-    CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE,
-    REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
+    CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
+    REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
 };
 
 use crate::maps::{
@@ -90,7 +90,8 @@ pub fn attend(task: Task) {
             make_space(mm, tgid, request.space, request.follow, &request.layout).is_some()
         }
         REQUEST_CONFIGURE | REQUEST_WATCHED => configure(tgid, request),
-        REQUEST_CLOSE => close(tgid),
+        REQUEST_CLOSE => close(tgid, false),
+        REQUEST_CLOSE_ANYWAY => close(tgid, true),
         _ => false,
     };
     request.done = u32::from(done);
@@ -116,35 +117,38 @@ fn configure(tgid: u32, request: &Request) -> bool {
 }
 
 #[inline(always)]
-fn close(tgid: u32) -> bool {
+fn close(tgid: u32, anyway: bool) -> bool {
     let Some(process) = PROCESSES.get_ptr(tgid) else { return false };
     // SAFETY: map memory.
     let mm = unsafe { (*process).mm };
     let Some(space) = space_at(mm) else { return false };
     if space.pid == tgid && space.state == LIVE {
-        settle(mm, space);
+        if !is_settled(mm, space) {
+            if !anyway {
+                return false;
+            }
+            counter::all_pages(mm, &mut space.tally.pages);
+        }
+        space.state = CLOSED;
     }
     let _ = PROCESSES.remove(tgid);
     true
 }
 
-/// Ends recording at a moment when the counters say what the last event said: between a change and
-/// its event they don't, for some nanoseconds. When no such moment is found, what the counters say
-/// is the truth, and the report shows what no event told.
+/// Whether the counters say what the last event said: between a change and its event they don't, for
+/// some nanoseconds, or for longer when the thread is interrupted there.
 #[inline(always)]
-fn settle(mm: u64, space: &mut Space) {
-    let Some(scratch) = scratch() else { return };
+fn is_settled(mm: u64, space: &Space) -> bool {
+    let Some(scratch) = scratch() else { return true };
     let now = &mut scratch.space.tally.pages;
     for _ in 0..SETTLE_LOOKS {
         counter::all_pages(mm, now);
         let known = &space.tally.pages;
         if (known[0], known[1], known[2], known[3]) == (now[0], now[1], now[2], now[3]) {
-            space.state = CLOSED;
-            return;
+            return true;
         }
     }
-    space.state = CLOSED;
-    space.tally.pages = *now;
+    false
 }
 
 /// `sched_process_fork`: the child is made and does not run yet, so its counters stand still.

@@ -1,7 +1,11 @@
 //! The reconciliation law, for every interpreter and every way memory moves: before + lines +
 //! unattributed = RSS, as the page tables have it, to the byte. No line is judged here.
 
-use harness::interpreters::for_each;
+use std::time::Duration;
+
+use harness::attach::Tracer;
+use harness::interpreters::{for_each, newest};
+use harness::target::Target;
 use harness::{Result, check, ensure, traced};
 
 fn law_holds(program: &str, scenario: &str) -> Result<()> {
@@ -51,4 +55,26 @@ law! {
     law_holds_when_commands_are_started: "processes.py" "starts_commands";
     law_holds_for_a_child_that_is_not_python: "processes.py" "command_stays";
     law_holds_on_both_sides_of_exec: "processes.py" "executes";
+}
+
+/// Tracing ends in the middle of maps, faults and unmaps: what is between a counter's change and its
+/// event must not be left over.
+#[test]
+fn a_target_that_never_rests_leaves_no_remainder() -> Result<()> {
+    let mut target = Target::start(&newest()?, "bench.py", &["private", "60"])?;
+    target.begin()?;
+    let mut events = 0;
+    for attach in 0..8 {
+        let tracer = Tracer::attach(&[target.pid], &["--ring-bytes", "67108864"])?;
+        std::thread::sleep(Duration::from_millis(30 * (attach + 1)));
+        let report = tracer.stop()?.report()?;
+        check::law(&report)?;
+        let process = report.process(target.pid)?;
+        ensure!(process.lost_events == 0, "{} lost", process.lost_events);
+        events += process.events;
+        let remainder = process.unattributed.iter().find(|row| row.reason == "remainder");
+        ensure!(remainder.is_none(), "attach {attach}: {remainder:?}");
+    }
+    ensure!(events > 100_000, "it rested: {events} events");
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use aya::programs::uprobe::{UProbeLink, UProbeScope};
@@ -13,8 +14,8 @@ use memtrace_common::event::Growth;
 use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::settings::{
-    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CONFIGURE,
-    REQUEST_WATCHED, Ram, Request, Space, Thread,
+    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
+    REQUEST_CONFIGURE, REQUEST_WATCHED, Ram, Request, Space, Thread,
 };
 use tracing::debug;
 
@@ -113,6 +114,11 @@ impl ProcessProbe {
         std::thread::spawn(move || drop(self));
     }
 }
+
+/// How often a process is asked to end in a moment without a change under way, and the pause after
+/// each time: a thread that was interrupted in the middle of one needs its turn.
+const CLOSE_LOOKS: u32 = 40;
+const CLOSE_PAUSE: Duration = Duration::from_micros(250);
 
 /// The loaded kernel side.
 pub struct Probes {
@@ -346,10 +352,19 @@ impl Probes {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn close(&mut self, pids: &[u32]) -> Result<(), KernelError> {
-        let request =
-            Request { kind: REQUEST_CLOSE, space: 0, follow: 0, done: 0, layout: PyLayout::NONE };
-        let requests: Vec<_> = pids.iter().map(|pid| (*pid, request)).collect();
-        self.ask(&requests).map(drop)
+        let request = |kind| Request { kind, space: 0, follow: 0, done: 0, layout: PyLayout::NONE };
+        let mut left = pids.to_vec();
+        for look in 0..=CLOSE_LOOKS {
+            let kind = if look < CLOSE_LOOKS { REQUEST_CLOSE } else { REQUEST_CLOSE_ANYWAY };
+            let requests: Vec<_> = left.iter().map(|pid| (*pid, request(kind))).collect();
+            let mut done = self.ask(&requests)?.into_iter();
+            left.retain(|_| !done.next().unwrap_or(true));
+            if left.is_empty() {
+                break;
+            }
+            std::thread::sleep(CLOSE_PAUSE);
+        }
+        Ok(())
     }
 
     /// What the kernel side knows of the space at `mm`, if it is still space `id`.
