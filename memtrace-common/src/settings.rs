@@ -198,9 +198,19 @@ pub struct Request {
     pub done: u32,
     /// For attach and configure.
     pub layout: PyLayout,
+    /// The answer to attach: the counters when recording began. The space's own go on at once.
+    pub pages: [i64; COUNTERS],
 }
 
-const _: () = assert!(size_of::<Request>() == 176);
+const _: () = assert!(size_of::<Request>() == 208);
+
+impl Request {
+    /// A request of this kind that says nothing more.
+    #[must_use]
+    pub const fn of(kind: u32) -> Self {
+        Self { kind, space: 0, follow: 0, done: 0, layout: PyLayout::NONE, pages: [0; COUNTERS] }
+    }
+}
 
 /// Begin to trace: the counters of this moment are `before attach`.
 pub const REQUEST_ATTACH: u32 = 1;

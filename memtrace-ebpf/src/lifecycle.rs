@@ -86,15 +86,26 @@ pub fn attend(task: Task) {
         return;
     }
     let done = match request.kind {
-        REQUEST_ATTACH => {
-            make_space(mm, tgid, request.space, request.follow, &request.layout).is_some()
-        }
+        REQUEST_ATTACH => begin(mm, tgid, request),
         REQUEST_CONFIGURE | REQUEST_WATCHED => configure(tgid, request),
         REQUEST_CLOSE => close(tgid, false),
         REQUEST_CLOSE_ANYWAY => close(tgid, true),
         _ => false,
     };
     request.done = u32::from(done);
+}
+
+/// Makes the space of a process that runs, and says what its counters were.
+#[inline(always)]
+fn begin(mm: u64, tgid: u32, request: &mut Request) -> bool {
+    let (space, follow) = (request.space, request.follow);
+    if make_space(mm, tgid, space, follow, &request.layout).is_none() {
+        return false;
+    }
+    // The template: what the space itself says may have changed by now.
+    let Some(scratch) = scratch() else { return false };
+    request.pages = scratch.space.tally.pages;
+    true
 }
 
 /// Takes over a layout, if the process is still the one it was made for.

@@ -14,7 +14,7 @@ use memtrace_common::event::Growth;
 use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::settings::{
-    CLOSED, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
+    CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
     REQUEST_CONFIGURE, REQUEST_WATCHED, Ram, Request, Space, Thread,
 };
 use tracing::debug;
@@ -113,6 +113,17 @@ impl ProcessProbe {
     pub fn close_in_background(self) {
         std::thread::spawn(move || drop(self));
     }
+}
+
+/// A process that is traced from now on.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// Key of its space.
+    pub mm: u64,
+    /// Number of its space.
+    pub space: u32,
+    /// Counters when recording began.
+    pub pages: [i64; COUNTERS],
 }
 
 /// How often a process is asked to end in a moment without a change under way, and the pause after
@@ -264,18 +275,18 @@ impl Probes {
     }
 
     /// Puts one request per process to the kernel side and tells which were done.
-    fn ask(&mut self, requests: &[(u32, Request)]) -> Result<Vec<bool>, KernelError> {
+    fn ask(&mut self, requests: &[(u32, Request)]) -> Result<Vec<Request>, KernelError> {
         for (pid, request) in requests {
             self.requests.insert(pid, Crossing(*request), 0).map_err(map_error("REQUESTS"))?;
         }
         self.iterate("attend")?;
-        let mut done = Vec::with_capacity(requests.len());
+        let mut answers = Vec::with_capacity(requests.len());
         for (pid, _) in requests {
             let answer = self.requests.get(pid, 0).map_err(map_error("REQUESTS"))?;
-            done.push(answer.0.done == 1);
+            answers.push(answer.0);
             self.requests.remove(pid).map_err(map_error("REQUESTS"))?;
         }
-        Ok(done)
+        Ok(answers)
     }
 
     /// Begins to trace a process; returns its space with the counters of this moment, or `None`
@@ -289,22 +300,21 @@ impl Probes {
         pid: u32,
         layout: &PyLayout,
         follow: bool,
-    ) -> Result<Option<(u64, Space)>, KernelError> {
+    ) -> Result<Option<Begun>, KernelError> {
         let id = self.next_space.get(&0, 0).map_err(map_error("NEXT_SPACE"))?;
         self.next_space.set(0, id + 1, 0).map_err(map_error("NEXT_SPACE"))?;
         let request = Request {
-            kind: REQUEST_ATTACH,
             space: id as u32,
             follow: u32::from(follow),
-            done: 0,
             layout: *layout,
+            ..Request::of(REQUEST_ATTACH)
         };
-        if self.ask(&[(pid, request)])? != [true] {
+        let answers = self.ask(&[(pid, request)])?;
+        let Some(answer) = answers.first().filter(|answer| answer.done == 1) else {
             return Ok(None);
-        }
+        };
         let process = self.processes.get(&pid, 0).map_err(map_error("PROCESSES"))?.0;
-        let space = self.spaces.get(&process.mm, 0).map_err(map_error("SPACES"))?.0;
-        Ok(Some((process.mm, space)))
+        Ok(Some(Begun { mm: process.mm, space: id as u32, pages: answer.pages }))
     }
 
     /// Announces a process that memtrace itself is about to let `exec`: its space begins there.
@@ -329,9 +339,8 @@ impl Probes {
         space: u32,
         layout: &PyLayout,
     ) -> Result<bool, KernelError> {
-        let request =
-            Request { kind: REQUEST_CONFIGURE, space, follow: 0, done: 0, layout: *layout };
-        Ok(self.ask(&[(pid, request)])? == [true])
+        let request = Request { space, layout: *layout, ..Request::of(REQUEST_CONFIGURE) };
+        Ok(self.ask(&[(pid, request)])?.iter().all(|answer| answer.done == 1))
     }
 
     /// A probe tells of the space's dying code objects from now on.
@@ -340,9 +349,8 @@ impl Probes {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn code_is_watched(&mut self, pid: u32, space: u32) -> Result<bool, KernelError> {
-        let layout = PyLayout::NONE;
-        let request = Request { kind: REQUEST_WATCHED, space, follow: 0, done: 0, layout };
-        Ok(self.ask(&[(pid, request)])? == [true])
+        let request = Request { space, ..Request::of(REQUEST_WATCHED) };
+        Ok(self.ask(&[(pid, request)])?.iter().all(|answer| answer.done == 1))
     }
 
     /// Lets go of processes: their counters of this moment are final, and nothing more is
@@ -352,13 +360,14 @@ impl Probes {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn close(&mut self, pids: &[u32]) -> Result<(), KernelError> {
-        let request = |kind| Request { kind, space: 0, follow: 0, done: 0, layout: PyLayout::NONE };
         let mut left = pids.to_vec();
         for look in 0..=CLOSE_LOOKS {
             let kind = if look < CLOSE_LOOKS { REQUEST_CLOSE } else { REQUEST_CLOSE_ANYWAY };
-            let requests: Vec<_> = left.iter().map(|pid| (*pid, request(kind))).collect();
-            let mut done = self.ask(&requests)?.into_iter();
-            left.retain(|_| !done.next().unwrap_or(true));
+            let requests: Vec<_> = left.iter().map(|pid| (*pid, Request::of(kind))).collect();
+            let answers = self.ask(&requests)?;
+            let open = answers.iter().map(|answer| answer.done == 0);
+            left =
+                left.into_iter().zip(open).filter_map(|(pid, open)| open.then_some(pid)).collect();
             if left.is_empty() {
                 break;
             }

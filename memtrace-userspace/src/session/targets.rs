@@ -69,13 +69,13 @@ impl Targets {
     /// Begins to trace a process whose interpreter is known.
     pub(super) fn begin(&mut self, pid: u32, interpreter: Interpreter) -> Result<(), SessionError> {
         let layout = self.bindings.layout(&interpreter);
-        let Some((mm, space)) = self.probes.begin(pid, &layout, self.follow)? else {
+        let Some(begun) = self.probes.begin(pid, &layout, self.follow)? else {
             return Err(SessionError::Gone(pid));
         };
-        let mut target = Target::new(pid, space.id, mm, space.tally.pages);
+        let mut target = Target::new(pid, begun.space, begun.mm, begun.pages);
         target.files = TargetFiles::open(pid).ok().map(Arc::new);
         self.add(target);
-        self.recognised(space.id, interpreter);
+        self.recognised(begun.space, interpreter);
         self.bindings.tend(&mut self.probes, &mut self.targets);
         Ok(())
     }

@@ -142,9 +142,11 @@ fn the_areas_of_the_svg_come_to_what_the_json_report_says() {
                 let of_line = |one: &&Value| {
                     format!("{}:{}", one["file"].as_str().unwrap(), one["line"]) == name
                 };
-                let found = process["lines"].as_array().unwrap().iter().find(of_line);
-                let others = name.ends_with(" other lines");
-                assert!(others || found.unwrap()["self_net_bytes"] == end(area), "{area:?}");
+                // Functions may share a line's name; the area is one of them.
+                let mut lines = process["lines"].as_array().unwrap().iter().filter(of_line);
+                let found = lines.any(|line| line["self_net_bytes"] == end(area));
+                let others = name.ends_with(" other lines") || name == "1 other line";
+                assert!(others || found, "{area:?}");
             }
         }
     }
