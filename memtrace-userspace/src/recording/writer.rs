@@ -36,8 +36,7 @@ pub enum WriteError {
     /// The medium refused.
     #[error("writing the recording: {error}; {} windows ({} bytes) are saved", saved.windows, saved.bytes)]
     Medium {
-        /// What it said.
-        #[source]
+        /// What it said; it is in the sentence, and so no cause to be told beside it.
         error: io::Error,
         /// What is in the recording.
         saved: Saved,
