@@ -1,7 +1,5 @@
 //! The forms of real traces: what each comes to is what the kernel says.
 
-use std::process::Command;
-
 use harness::interpreters::newest;
 use harness::memtrace::{self, finish};
 use harness::target::program;
