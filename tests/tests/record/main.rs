@@ -1,7 +1,9 @@
 //! Record once, report often: targets of stated truth, recorded live, and every command that reads
 //! a recording.
 
+mod arms;
 mod diff;
+mod ends;
 mod forms;
 mod parts;
 mod refused;
