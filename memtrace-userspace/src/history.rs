@@ -28,6 +28,9 @@ mod tables;
 /// otherwise make a history as long as its life; the threads beyond share one name.
 pub const MAX_THREADS: usize = 256;
 
+/// What stands for the number of a thread that is not told apart, until it is named.
+pub const OTHER_THREADS: u32 = u32::MAX;
+
 /// All of time.
 pub const WHOLE: RangeInclusive<Nanos> = Nanos(0)..=Nanos(u64::MAX);
 

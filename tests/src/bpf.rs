@@ -82,6 +82,15 @@ impl Held {
         Ok(())
     }
 
+    /// It has no program, map or link at all.
+    ///
+    /// # Errors
+    /// When it has one.
+    pub fn is_nothing(&self) -> Result<()> {
+        ensure!(self.ids.values().all(BTreeSet::is_empty), "memtrace holds {self:?}");
+        Ok(())
+    }
+
     /// None of it is left. The kernel frees in its own time, so it is asked for a while.
     ///
     /// # Errors

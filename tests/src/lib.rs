@@ -15,6 +15,8 @@ pub mod measure;
 pub mod memory;
 pub mod memtrace;
 pub mod process;
+pub mod recorder;
+pub mod replayed;
 pub mod report;
 pub mod resources;
 pub mod snapshot;

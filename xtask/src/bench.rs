@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what tracing costs, as the program `bench` of the crate `tests` measures it.
+//! `cargo xtask bench`: what tracing costs, as the program `bench` of the crate `tests` measures it;
+//! with `--recording`, how large recordings get, as `bench_recording` does.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
@@ -9,6 +10,9 @@ use crate::process;
 /// What was typed.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Measure recordings: their size, the recorder's memory, the time of a report
+    #[arg(long)]
+    recording: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -20,9 +24,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the benchmark traces processes, so it needs root: run it again with sudo");
     }
     process::run(process::cargo().args(["build", "--quiet", "--release", "-p", "memtrace"]))?;
+    let bench = if options.recording { "bench_recording" } else { "bench" };
     process::run(
         process::cargo()
-            .args(["run", "--quiet", "--release", "-p", "tests", "--bin", "bench", "--"])
+            .args(["run", "--quiet", "--release", "-p", "tests", "--bin", bench, "--"])
             .args(&options.arguments),
     )
 }

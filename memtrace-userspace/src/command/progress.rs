@@ -29,7 +29,7 @@ impl Progress {
     pub fn of_time(what: &str, duration: Option<Duration>, quiet: bool) -> Self {
         let end = match duration {
             Some(duration) => format!("of {}", humantime::format_duration(duration)),
-            None => "(Ctrl-C ends it and prints the report)".to_owned(),
+            None => "(Ctrl-C ends it)".to_owned(),
         };
         let line = ProgressBar::no_length().with_message(what.to_owned()).with_prefix(end);
         Self::shown(line, "{spinner} {msg}: {elapsed} {prefix}", quiet)

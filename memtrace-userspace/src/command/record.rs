@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::started::Started;
 use super::trace::{Stops, look_at_all, plan};
 use crate::cli::RecordArgs;
-use crate::session::{Plan, Session, SessionError, Step, Traced};
+use crate::session::{Plan, Session, Step, Traced};
 
 mod arm;
 mod file;
@@ -37,7 +37,12 @@ async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
     if let Some(condition) = arm::Condition::of(args) {
         let armed = tokio::select! {
             armed = condition.holds(&args.pids) => armed?,
-            () = stops.signal() => return told_nothing(args, "the condition never held"),
+            () = stops.signal() => {
+                if !args.quiet {
+                    eprintln!("memtrace: the condition never held, so nothing is recorded");
+                }
+                return Ok(0);
+            }
         };
         if !args.quiet {
             eprintln!("memtrace: {armed}");
@@ -111,13 +116,4 @@ fn end(args: &RecordArgs, keeper: Keeper, traced: &Traced) -> Result<()> {
         None => eprintln!("memtrace: no process was killed, so nothing is kept"),
     }
     Ok(())
-}
-
-/// Ended before there was anything to record.
-fn told_nothing(args: &RecordArgs, why: &str) -> Result<u8> {
-    if !args.quiet {
-        eprintln!("memtrace: {why}, so nothing was recorded");
-    }
-    let first = args.pids.first().copied().unwrap_or_default();
-    Err(SessionError::Gone(first)).context(format!("nothing was recorded: {why}"))
 }

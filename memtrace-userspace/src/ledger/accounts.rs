@@ -5,11 +5,12 @@
 //! page any more is dropped. So what is kept does not grow with time. It knows no pages'
 //! addresses and no names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use memtrace_common::settings::{ANON, COUNTERS, SWAP};
 
 use super::StackKey;
+use crate::history::{MAX_THREADS, OTHER_THREADS};
 use crate::profile::Reason;
 
 /// Pages per RSS counter, in the kernel's order. The swap slot stays zero.
@@ -32,7 +33,7 @@ pub struct Account {
     pub peak_rss: u32,
     /// The id that its frames are known by.
     pub key: StackKey,
-    /// Its thread, as the host sees it.
+    /// Its thread, as the host sees it, or [`OTHER_THREADS`].
     pub tid: u32,
     /// Pages that it has grown and nobody has given back, in all windows.
     held: i64,
@@ -70,6 +71,8 @@ pub struct Row {
 pub(super) struct Accounts {
     list: Vec<Account>,
     by_key: HashMap<(StackKey, u32), u32>,
+    /// Threads that are told apart.
+    threads: HashSet<u32>,
     /// Places in `list` that nobody uses.
     free: Vec<u32>,
     rows: HashMap<RowKey, (Pages, u64)>,
@@ -80,6 +83,7 @@ pub(super) struct Accounts {
 impl Accounts {
     /// The account of a stack in a thread, made when there is none.
     pub(super) fn find(&mut self, key: StackKey, tid: u32) -> u32 {
+        let tid = self.told_apart(tid);
         if let Some(index) = self.by_key.get(&(key, tid)) {
             return *index;
         }
@@ -96,6 +100,19 @@ impl Accounts {
         };
         self.by_key.insert((key, tid), index);
         index
+    }
+
+    /// The thread, or what stands for those beyond the bound: room for the process's first thread is
+    /// kept.
+    fn told_apart(&mut self, tid: u32) -> u32 {
+        if self.threads.contains(&tid) {
+            return tid;
+        }
+        if self.threads.len() + 1 >= MAX_THREADS {
+            return OTHER_THREADS;
+        }
+        self.threads.insert(tid);
+        tid
     }
 
     /// An account, for figures that change no sum.

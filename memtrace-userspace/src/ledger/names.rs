@@ -11,11 +11,11 @@ use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::UNKNOWN_INSTR;
 
 use super::stacks::{NamedFrame, NamedStack};
-use crate::history::MAX_THREADS;
 use crate::history::entry::{
     Function, FunctionId, Names, PlaceId, PlaceName, SpaceId, StackId, StackName, TextId, ThreadId,
     ThreadName,
 };
+use crate::history::{MAX_THREADS, OTHER_THREADS};
 use crate::profile::Reason;
 use crate::python::{LineTable, LineTableKind};
 
@@ -115,7 +115,8 @@ impl NameBook {
     /// A thread's id, when it has one.
     #[must_use]
     pub fn known_thread(&self, space: SpaceId, tid: u32) -> Option<ThreadId> {
-        let beyond = self.threads_of_space.get(&space).is_some_and(|known| *known >= MAX_THREADS);
+        let beyond = tid == OTHER_THREADS
+            || self.threads_of_space.get(&space).is_some_and(|known| *known >= MAX_THREADS);
         let tid = if beyond && !self.threads.contains_key(&(space, tid)) { 0 } else { tid };
         self.threads.get(&(space, tid)).copied()
     }
@@ -123,7 +124,8 @@ impl NameBook {
     /// Names a thread. Those beyond [`MAX_THREADS`] of a process share one id.
     pub fn thread(&mut self, space: SpaceId, tid: u32, name: &str) -> ThreadId {
         let known = self.threads_of_space.entry(space).or_default();
-        let (tid, name) = if *known < MAX_THREADS { (tid, name) } else { (0, "other threads") };
+        let beyond = tid == OTHER_THREADS || *known >= MAX_THREADS;
+        let (tid, name) = if beyond { (0, "other threads") } else { (tid, name) };
         *known += 1;
         let name = self.text(name);
         let id = ThreadId(self.named_threads);

@@ -5,6 +5,8 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
+use rustix::fs::FallocateFlags;
+
 /// A place for a recording.
 pub trait Medium: Write {
     /// Makes what was written so far survive a power cut.
@@ -20,6 +22,17 @@ pub trait Medium: Write {
     ///
     /// When it can't.
     fn cut_to(&mut self, length: u64) -> io::Result<()>;
+
+    /// Keeps room for so many bytes behind what was written, which does not make it longer. Where
+    /// that can't be done there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such room.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
 }
 
 impl Medium for File {
@@ -34,6 +47,23 @@ impl Medium for File {
     fn cut_to(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)?;
         self.seek(SeekFrom::Start(length)).map(drop)
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        // Pipes have no position and file systems may know no such call: all the same.
+        let Ok(at) = self.stream_position() else { return Ok(()) };
+        let reserved = rustix::fs::fallocate(&*self, FallocateFlags::KEEP_SIZE, at, bytes);
+        match reserved.map_err(io::Error::from) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -55,5 +85,9 @@ impl<M: Medium + ?Sized> Medium for &mut M {
 
     fn cut_to(&mut self, length: u64) -> io::Result<()> {
         (**self).cut_to(length)
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        (**self).reserve(bytes)
     }
 }

@@ -18,6 +18,8 @@ use crate::history::{Entry, Head};
 const WAITING: usize = 256 << 10;
 /// The longest reason that an end mark keeps.
 const MAX_REASON: usize = 200;
+/// An end mark takes no more: a frame's head, a number, the reason.
+const END_ROOM: u64 = MAX_REASON as u64 + 40;
 
 /// How much of a recording is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,8 +38,7 @@ pub enum WriteError {
     /// The medium refused.
     #[error("writing the recording: {error}; {} windows ({} bytes) are saved", saved.windows, saved.bytes)]
     Medium {
-        /// What it said.
-        #[source]
+        /// What it said; it is in the sentence, and so no cause to be told beside it.
         error: io::Error,
         /// What is in the recording.
         saved: Saved,
@@ -99,7 +100,7 @@ impl<M: Medium> Writer<M> {
         let mut start = frame::header(FORMAT).to_vec();
         let head = encode::head(head).encode_to_vec();
         writer.frame(&mut start, Kind::Head, &head).map_err(failed)?;
-        writer.write(&start)?;
+        writer.write(&start, END_ROOM)?;
         writer.make_durable()?;
         Ok(writer)
     }
@@ -159,7 +160,7 @@ impl<M: Medium> Writer<M> {
         }
         self.waiting = waiting;
         self.waiting.clear();
-        self.write(&frames)
+        self.write(&frames, END_ROOM)
     }
 
     /// Makes what was flushed survive a power cut.
@@ -188,7 +189,7 @@ impl<M: Medium> Writer<M> {
         let mut frames = Vec::new();
         let end = wire::End { entries: self.added.entries, abandoned: String::new() };
         self.frame(&mut frames, Kind::End, &end.encode_to_vec()).map_err(self.failed())?;
-        self.write(&frames)?;
+        self.write(&frames, 0)?;
         self.make_durable()?;
         Ok((self.medium, self.written))
     }
@@ -245,9 +246,15 @@ impl<M: Medium> Writer<M> {
         Ok(())
     }
 
-    /// Writes whole frames, all of them or none.
-    fn write(&mut self, frames: &[u8]) -> Result<(), WriteError> {
-        match self.medium.write_all(frames).and_then(|()| self.medium.flush()) {
+    /// Writes whole frames, all of them or none, with room behind them: where there is none left
+    /// for an end mark, they are the first that do not fit.
+    fn write(&mut self, frames: &[u8], room: u64) -> Result<(), WriteError> {
+        let written = self.medium.write_all(frames).and_then(|()| self.medium.flush());
+        let reserved = written.and_then(|()| match room {
+            0 => Ok(()),
+            room => self.medium.reserve(room),
+        });
+        match reserved {
             Ok(()) => {
                 self.written =
                     Saved { bytes: self.written.bytes + frames.len() as u64, ..self.added };
@@ -268,8 +275,8 @@ impl<M: Medium> Writer<M> {
         wrong
     }
 
-    /// Goes back to a whole state, and says in the file why it ends there. The room for that is what
-    /// the frames took that are cut off, most often.
+    /// Goes back to a whole state, and says in the file why it ends there. There is room for that:
+    /// it was kept, where the medium can.
     fn end_early(&mut self, error: io::Error, mut saved: Saved, frames: u64) -> WriteError {
         self.over = true;
         self.frames = frames;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::super::sources::SourceKeeper;
 use super::file::RecordingFile;
@@ -23,12 +23,13 @@ const RECENT_WINDOWS: usize = 600;
 /// Keeps entries.
 pub(super) struct Keeper {
     place: Place,
+    file: RecordingFile,
     sources: SourceKeeper,
 }
 
 enum Place {
     File { writer: Writer<File>, durable: Instant },
-    Memory { recent: Recent, file: RecordingFile, head: Head },
+    Memory { recent: Recent, head: Head },
 }
 
 impl Keeper {
@@ -39,12 +40,11 @@ impl Keeper {
     /// The file can't be written to.
     pub(super) fn begin(file: RecordingFile, on_oom: bool, head: &Head) -> Result<Self> {
         let place = if on_oom {
-            Place::Memory { recent: Recent::new(RECENT_WINDOWS), file, head: head.clone() }
+            Place::Memory { recent: Recent::new(RECENT_WINDOWS), head: head.clone() }
         } else {
-            let writer = Writer::begin(file.take()?, head)?;
-            Place::File { writer, durable: Instant::now() }
+            Place::File { writer: begun(&file, head)?, durable: Instant::now() }
         };
-        Ok(Self { place, sources: SourceKeeper::default() })
+        Ok(Self { place, file, sources: SourceKeeper::default() })
     }
 
     /// Keeps what has happened, with the source of functions that are new in it. `files` are those
@@ -58,17 +58,14 @@ impl Keeper {
         entries: Vec<Entry>,
         files: &[Option<Arc<TargetFiles>>],
     ) -> Result<()> {
-        for entry in self.sources.with_sources(entries, files) {
-            match &mut self.place {
-                Place::File { writer, .. } => writer.add(&entry)?,
-                Place::Memory { recent, .. } => recent.add(entry),
-            }
-        }
-        if let Place::File { writer, durable } = &mut self.place {
-            writer.flush()?;
-            if durable.elapsed() > DURABLE_EVERY {
-                writer.make_durable()?;
-                *durable = Instant::now();
+        let entries = self.sources.with_sources(entries, files);
+        match &mut self.place {
+            Place::Memory { recent, .. } => entries.into_iter().for_each(|one| recent.add(one)),
+            Place::File { writer, durable } => {
+                if !entries.is_empty() {
+                    self.file.keep();
+                }
+                write(writer, durable, entries).with_context(|| name(&self.file))?;
             }
         }
         Ok(())
@@ -79,19 +76,42 @@ impl Keeper {
     /// # Errors
     ///
     /// As [`Keeper::keep`].
-    pub(super) fn finish(self, killed: bool) -> Result<Option<Saved>> {
+    pub(super) fn finish(mut self, killed: bool) -> Result<Option<Saved>> {
         let writer = match self.place {
             Place::File { writer, .. } => writer,
             Place::Memory { .. } if !killed => return Ok(None),
-            Place::Memory { recent, file, head } => {
-                let mut writer = Writer::begin(file.take()?, &head)?;
+            Place::Memory { recent, head } => {
+                let mut writer = begun(&self.file, &head)?;
+                self.file.keep();
                 for entry in recent.into_entries() {
-                    writer.add(&entry)?;
+                    writer.add(&entry).with_context(|| name(&self.file))?;
                 }
                 writer
             }
         };
-        let (_, saved) = writer.finish()?;
+        let (_, saved) = writer.finish().with_context(|| name(&self.file))?;
         Ok(Some(saved))
     }
+}
+
+fn begun(file: &RecordingFile, head: &Head) -> Result<Writer<File>> {
+    let begun = file.begin().and_then(|file| Ok(Writer::begin(file, head)?));
+    begun.with_context(|| name(file))
+}
+
+fn write(writer: &mut Writer<File>, durable: &mut Instant, entries: Vec<Entry>) -> Result<()> {
+    for entry in entries {
+        writer.add(&entry)?;
+    }
+    writer.flush()?;
+    if durable.elapsed() > DURABLE_EVERY {
+        writer.make_durable()?;
+        *durable = Instant::now();
+    }
+    Ok(())
+}
+
+/// For errors.
+fn name(file: &RecordingFile) -> String {
+    file.path().display().to_string()
 }

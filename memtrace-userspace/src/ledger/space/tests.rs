@@ -251,3 +251,35 @@ fn an_account_that_owns_nothing_goes_and_its_place_does_not_mix_up_owners() {
     }
     assert!(case.books.accounts.list().len() < 10, "{}", case.books.accounts.list().len());
 }
+
+#[test]
+fn a_thread_for_each_request_does_not_make_an_account_for_each() {
+    let mut case = Case::new(0);
+    for tid in 1..=5000u32 {
+        let address = 0x10_0000 + u64::from(tid) * PAGE;
+        case.books.growth(&growth(tid, 100, address));
+        case.now[ANON] += 1;
+    }
+    case.holds();
+    let window = case.books.close_window();
+    assert_eq!(net(&window), 5000);
+    let threads = crate::history::MAX_THREADS;
+    assert!(case.books.accounts.list().len() <= threads, "{}", case.books.accounts.list().len());
+    let others = window.accounts.iter().find(|a| a.tid == crate::history::OTHER_THREADS).unwrap();
+    assert_eq!(others.grown[ANON], 5000 - (threads as i64 - 1));
+}
+
+fn growth(tid: u32, stack: u64, address: u64) -> Growth {
+    let (member, context) = (ANON as u8, context::FAULT);
+    Growth {
+        header: HEADER,
+        tid,
+        pages: 1,
+        address,
+        stack,
+        rss_pages: 0,
+        member,
+        context,
+        reserved: 0,
+    }
+}

@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::profile::Profile;
+use crate::profile::{Ending, Profile};
 
-/// The programs of those processes that no other of them forked.
+/// The programs of those processes that no other of them forked. What became another by exec (a
+/// shell, a launcher) counts for nothing: whether its name was seen at all is a matter of luck.
 pub(super) fn programs(profile: &Profile) -> BTreeSet<String> {
     let pids: HashSet<u32> = profile.processes.iter().map(|process| process.pid).collect();
     let roots = profile
         .processes
         .iter()
-        .filter(|process| process.parent.is_none_or(|parent| !pids.contains(&parent)));
+        .filter(|process| process.parent.is_none_or(|parent| !pids.contains(&parent)))
+        .filter(|process| process.ending != Ending::Execed);
     roots.map(|process| program(&process.command)).collect()
 }
 
