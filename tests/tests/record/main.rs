@@ -5,6 +5,7 @@ mod arms;
 mod diff;
 mod ends;
 mod forms;
+mod oom;
 mod parts;
 mod refused;
 
