@@ -49,7 +49,8 @@ impl Terminal {
         let modes = termios::tcgetattr(&slave)?;
         rustix::io::write(&slave, format!("{BEFORE}\r\n").as_bytes())?;
 
-        command.env("TERM", "xterm-256color");
+        // A backtrace is longer than the screen that it would be looked for on.
+        command.env("TERM", "xterm-256color").env_remove("RUST_BACKTRACE");
         command.stdin(Stdio::from(slave.try_clone()?));
         command.stdout(Stdio::from(slave.try_clone()?));
         command.stderr(Stdio::from(slave.try_clone()?));

@@ -16,6 +16,7 @@ use crate::session::{Plan, Session, Step, Traced};
 mod arm;
 mod file;
 mod keeper;
+mod syncing;
 
 /// Does it; returns the exit code: a command's own where there is one.
 ///

@@ -63,6 +63,15 @@ impl RecordingFile {
         }
     }
 
+    /// The same file, to sync it by.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left.
+    pub(super) fn to_sync(&self) -> Result<File> {
+        Ok(self.file.try_clone()?)
+    }
+
     /// What is written from now on is to stay.
     pub(super) fn keep(&mut self) {
         self.kept = true;

@@ -3,19 +3,15 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use super::super::sources::SourceKeeper;
 use super::file::RecordingFile;
+use super::syncing::Syncing;
 use crate::history::{Entry, Head};
 use crate::recording::{Recent, Saved, Writer};
 use crate::source::TargetFiles;
-
-/// How often what was written is made to survive a power cut. More often would cost the disk more
-/// than the windows are worth; a crash of memtrace or a kill loses nothing that was written.
-const DURABLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Windows that `--on-oom` keeps as they were; older ones are summed up.
 const RECENT_WINDOWS: usize = 600;
@@ -28,7 +24,7 @@ pub(super) struct Keeper {
 }
 
 enum Place {
-    File { writer: Writer<File>, durable: Instant },
+    File { writer: Writer<File>, syncing: Syncing },
     Memory { recent: Recent, head: Head },
 }
 
@@ -42,7 +38,7 @@ impl Keeper {
         let place = if on_oom {
             Place::Memory { recent: Recent::new(RECENT_WINDOWS), head: head.clone() }
         } else {
-            Place::File { writer: begun(&file, head)?, durable: Instant::now() }
+            Place::File { writer: begun(&file, head)?, syncing: Syncing::new(&file)? }
         };
         Ok(Self { place, file, sources: SourceKeeper::default() })
     }
@@ -61,11 +57,11 @@ impl Keeper {
         let entries = self.sources.with_sources(entries, files);
         match &mut self.place {
             Place::Memory { recent, .. } => entries.into_iter().for_each(|one| recent.add(one)),
-            Place::File { writer, durable } => {
+            Place::File { writer, syncing } => {
                 if !entries.is_empty() {
                     self.file.keep();
                 }
-                write(writer, durable, entries).with_context(|| name(&self.file))?;
+                write(writer, syncing, entries).with_context(|| name(&self.file))?;
             }
         }
         Ok(())
@@ -99,16 +95,12 @@ fn begun(file: &RecordingFile, head: &Head) -> Result<Writer<File>> {
     begun.with_context(|| name(file))
 }
 
-fn write(writer: &mut Writer<File>, durable: &mut Instant, entries: Vec<Entry>) -> Result<()> {
+fn write(writer: &mut Writer<File>, syncing: &mut Syncing, entries: Vec<Entry>) -> Result<()> {
     for entry in entries {
         writer.add(&entry)?;
     }
     writer.flush()?;
-    if durable.elapsed() > DURABLE_EVERY {
-        writer.make_durable()?;
-        *durable = Instant::now();
-    }
-    Ok(())
+    syncing.go_on().with_context(|| format!("{} windows are saved", writer.saved().windows))
 }
 
 /// For errors.
