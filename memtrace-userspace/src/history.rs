@@ -10,8 +10,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, Head};
 
-use crate::profile::Profile;
-use crate::report::SourceTexts;
+use crate::profile::{Profile, SourceTexts};
 use crate::units::Nanos;
 use entry::{SpaceId, Window};
 use sources::Sources;

@@ -8,12 +8,14 @@ use std::time::SystemTime;
 
 pub use lines::lines_of;
 pub use memory::Memory;
+pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
 
 pub mod filter;
 mod lines;
 mod memory;
+mod sources;
 
 /// What was traced, from the first attach to the last detach.
 #[derive(Debug, Clone, PartialEq)]

@@ -21,15 +21,14 @@ pub mod mprof;
 pub mod plot;
 pub mod pprof;
 pub mod printable;
-pub mod sources;
 mod stacks;
 pub mod table;
 
+pub use crate::profile::{SourceText, SourceTexts};
 pub use html::HtmlOptions;
 pub use measure::{Measure, UnknownMeasure};
 pub use plot::PlotOptions;
 pub use printable::printable;
-pub use sources::{SourceText, SourceTexts};
 pub use stacks::StackOptions;
 pub(crate) use table::law_terms;
 pub use table::{Column, TableOptions};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::Source;
-use crate::report::{SourceText, SourceTexts};
+use crate::profile::{SourceText, SourceTexts};
 
 /// Lines of one file, as far as they are known.
 #[derive(Debug, Default)]

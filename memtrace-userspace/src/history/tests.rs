@@ -189,7 +189,7 @@ fn what_was_never_named_is_refused() {
 
 #[test]
 fn recorded_sources_stand_at_their_line_numbers() {
-    use crate::report::SourceText;
+    use crate::profile::SourceText;
     let mut history = history(WHOLE);
     let source = Source {
         space: SPACE,

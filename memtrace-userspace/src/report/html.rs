@@ -14,9 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::measure::Measure;
-use super::sources::SourceTexts;
 use super::table::{self, TableOptions};
-use crate::profile::Profile;
+use crate::profile::{Profile, SourceTexts};
 
 mod course;
 mod document;

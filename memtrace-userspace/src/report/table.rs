@@ -12,8 +12,7 @@ use super::grid::emphasis;
 use super::json::rfc3339;
 use super::measure::Measure;
 use super::printable;
-use super::sources::SourceTexts;
-use crate::profile::Profile;
+use crate::profile::{Profile, SourceTexts};
 
 pub(super) mod choice;
 mod column;
