@@ -207,6 +207,21 @@ pub struct Change {
 }
 
 impl Change {
+    /// A change that has not happened yet.
+    #[must_use]
+    pub fn none(stack: StackId, thread: ThreadId) -> Self {
+        Self {
+            stack,
+            thread,
+            grown: Memory::ZERO,
+            returned: Memory::ZERO,
+            copied: Bytes::ZERO,
+            released: Bytes::ZERO,
+            events: 0,
+            peak_rss: Bytes::ZERO,
+        }
+    }
+
     /// `grown - returned`
     #[must_use]
     pub fn net(&self) -> Memory {

@@ -51,7 +51,7 @@ pub fn window(
     let mut changes: HashMap<(StackId, ThreadId), Change> = HashMap::new();
     for account in &figures.accounts {
         let owner = (stacks.name(account.key, kind, book), thread(book, account.tid));
-        let change = changes.entry(owner).or_insert_with(|| nothing(owner));
+        let change = changes.entry(owner).or_insert_with(|| Change::none(owner.0, owner.1));
         change.grown += memory(&account.grown);
         change.returned += memory(&account.returned);
         change.copied += Bytes::from_pages(account.copied);
@@ -65,7 +65,7 @@ pub fn window(
             RowKey::OfStack(reason, stack) => book.row(reason, &stacks.thread(stack)),
         };
         let owner = (stack, thread(book, 0));
-        let change = changes.entry(owner).or_insert_with(|| nothing(owner));
+        let change = changes.entry(owner).or_insert_with(|| Change::none(owner.0, owner.1));
         change.grown += memory(&row.pages);
         change.events += row.events;
     }
@@ -83,18 +83,5 @@ pub fn window(
         probe: counted.probe,
         userspace_cpu: counted.userspace_cpu,
         changes,
-    }
-}
-
-fn nothing((stack, thread): (StackId, ThreadId)) -> Change {
-    Change {
-        stack,
-        thread,
-        grown: Memory::ZERO,
-        returned: Memory::ZERO,
-        copied: Bytes::ZERO,
-        released: Bytes::ZERO,
-        events: 0,
-        peak_rss: Bytes::ZERO,
     }
 }

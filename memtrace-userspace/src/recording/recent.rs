@@ -8,8 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::history::Entry;
 use crate::history::entry::{Change, SpaceId, StackId, ThreadId, Window};
-use crate::profile::Memory;
-use crate::units::Bytes;
 
 /// Entries, of which the last windows as they were.
 #[derive(Debug)]
@@ -89,7 +87,7 @@ impl Sum {
         sum.userspace_cpu.0 += next.userspace_cpu.0;
         for change in next.changes {
             let key = (change.stack, change.thread);
-            let sum = self.changes.entry(key).or_insert_with(|| nothing(key));
+            let sum = self.changes.entry(key).or_insert_with(|| Change::none(key.0, key.1));
             sum.grown += change.grown;
             sum.returned += change.returned;
             sum.copied += change.copied;
@@ -101,18 +99,5 @@ impl Sum {
 
     fn into_window(self) -> Window {
         Window { changes: self.changes.into_values().collect(), ..self.window }
-    }
-}
-
-fn nothing((stack, thread): (StackId, ThreadId)) -> Change {
-    Change {
-        stack,
-        thread,
-        grown: Memory::ZERO,
-        returned: Memory::ZERO,
-        copied: Bytes::ZERO,
-        released: Bytes::ZERO,
-        events: 0,
-        peak_rss: Bytes::ZERO,
     }
 }
