@@ -83,6 +83,10 @@ pub(super) struct Accounts {
 impl Accounts {
     /// The account of a stack in a thread, made when there is none.
     pub(super) fn find(&mut self, key: StackKey, tid: u32) -> u32 {
+        // Nearly every event ends here.
+        if let Some(index) = self.by_key.get(&(key, tid)) {
+            return *index;
+        }
         let tid = self.told_apart(tid);
         if let Some(index) = self.by_key.get(&(key, tid)) {
             return *index;
