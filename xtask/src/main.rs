@@ -5,6 +5,7 @@
 
 mod bench;
 mod browser;
+mod debian;
 mod demo;
 mod ebpf;
 mod interpreters;
@@ -19,6 +20,7 @@ mod test;
 mod tidy;
 mod toolchain;
 mod viewers;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ enum Chore {
     Ebpf(ebpf::Options),
     /// Fetch Debian sid's Pythons for the tests
     Interpreters(interpreters::Options),
+    /// Run the tests of the kernel side on Debian's kernels, in virtual machines
+    Vm(vm::Options),
     /// Write the man pages
     Man(man::Options),
     /// Check the house rules
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Chore::Setup(options) => setup::run(&options),
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Interpreters(options) => interpreters::run(&options),
+        Chore::Vm(options) => vm::run(&options),
         Chore::Man(options) => man::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),

@@ -1,0 +1,184 @@
+//! One boot of one kernel in QEMU, and what came out of it.
+//!
+//! Software emulation only: where KVM can't be used, it is often there all the same and hangs. The
+//! machine has two serial lines: the first is the kernel's console, kept in a file; the second
+//! carries what `guest` says, a JSON object a line.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::kernels::Kernel;
+use crate::process;
+
+const QEMU: &str = "qemu-system-x86_64";
+/// A run that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Fails when there is no QEMU.
+pub(super) fn require() -> Result<()> {
+    if process::find_program(QEMU).is_none() {
+        bail!("`{QEMU}` is not on PATH: apt-get install --no-install-recommends qemu-system-x86");
+    }
+    Ok(())
+}
+
+/// What `guest` says.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    /// `uname -r`.
+    Release(String),
+    /// A test's name and whether it passed.
+    Test { name: String, passed: bool },
+    /// What doctor does not call ok.
+    Limit(String),
+    /// A line of a failed test.
+    Line(String),
+    /// It has come to its end, and whether well.
+    End(bool),
+}
+
+/// What one kernel did.
+pub(super) struct Outcome {
+    pub(super) suite: &'static str,
+    pub(super) debian: String,
+    pub(super) release: String,
+    /// By `binary::test`.
+    pub(super) tests: BTreeMap<String, bool>,
+    /// What doctor does not call ok.
+    pub(super) limits: Vec<String>,
+    /// What was said of those that failed.
+    lines: Vec<String>,
+    ended: bool,
+    console: PathBuf,
+    took: Duration,
+}
+
+impl Outcome {
+    /// Every test ran and passed, and the machine came to its end.
+    pub(super) fn is_complete(&self, tests: Vec<String>) -> bool {
+        self.ended && tests.iter().all(|test| self.tests.get(test) == Some(&true))
+    }
+
+    pub(super) fn print(&self) {
+        let passed = self.tests.values().filter(|passed| **passed).count();
+        println!(
+            "vm: Linux {} (Debian {}): {passed} of {} tests passed, {:.1} s",
+            self.release,
+            self.debian,
+            self.tests.len(),
+            self.took.as_secs_f64()
+        );
+        for (name, passed) in &self.tests {
+            println!("vm:   {} {name}", if *passed { "ok    " } else { "FAILED" });
+        }
+        if !self.ended || self.tests.values().any(|passed| !passed) {
+            for line in &self.lines {
+                println!("vm:   | {line}");
+            }
+        }
+        if !self.ended {
+            println!("vm:   it did not come to its end; its console: {}", self.console.display());
+        }
+    }
+}
+
+/// A machine that doesn't outlive us.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be gone already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Boots a kernel and runs a suite of tests on it.
+pub(super) fn boot(
+    kernel: &Kernel,
+    suite: &'static str,
+    initramfs: &Path,
+    verbose: bool,
+) -> Result<Outcome> {
+    let console = super::folder().join(format!("console-{}", kernel.suite));
+    let mut command = Command::new(QEMU);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
+    command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+    command.arg("-serial").arg(format!("file:{}", console.display()));
+    command.args(["-serial", "stdio", "-kernel"]).arg(&kernel.file).arg("-initrd").arg(initramfs);
+    // What follows `--` is for /init.
+    let words = format!("console=ttyS0 panic=-1 quiet -- {suite}");
+    command.args(["-append", &words]).stdin(Stdio::null()).stdout(Stdio::piped());
+    println!("$ {}", process::shown(&command));
+    let start = Instant::now();
+    let mut machine =
+        command.spawn().map(Running).with_context(|| process::not_started(&command))?;
+    let output = machine.0.stdout.take().context("QEMU's output")?;
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if send.send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut outcome = Outcome {
+        suite,
+        debian: kernel.suite.clone(),
+        release: kernel.release.clone(),
+        tests: BTreeMap::new(),
+        limits: Vec::new(),
+        lines: Vec::new(),
+        ended: false,
+        console,
+        took: Duration::ZERO,
+    };
+    loop {
+        let left = LONGEST.saturating_sub(start.elapsed());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                if verbose {
+                    println!("vm: {:.1} s: {line}", start.elapsed().as_secs_f64());
+                }
+                outcome.hear(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                outcome.lines.push(format!("ended after {LONGEST:?}"));
+                break;
+            }
+        }
+    }
+    outcome.took = start.elapsed();
+    if !outcome.ended {
+        let text = fs::read(&outcome.console).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let last: Vec<_> = text.lines().rev().take(20).map(|it| it.trim().to_owned()).collect();
+        outcome.lines.extend(last.into_iter().rev());
+    }
+    Ok(outcome)
+}
+
+impl Outcome {
+    /// Takes in one line of `guest`'s; anything else is kept as a line.
+    fn hear(&mut self, line: &str) {
+        match serde_json::from_str(line) {
+            Ok(Said::Release(release)) => self.release = release,
+            Ok(Said::Test { name, passed }) => drop(self.tests.insert(name, passed)),
+            Ok(Said::Limit(limit)) => self.limits.push(limit),
+            Ok(Said::Line(line)) => self.lines.push(line),
+            Ok(Said::End(well)) => self.ended = well,
+            Err(_) if line.is_empty() => {}
+            Err(_) => self.lines.push(line.to_owned()),
+        }
+    }
+}
