@@ -11,13 +11,16 @@ mod kernels;
 mod machine;
 mod page;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::process;
 use kernels::Kernel;
+use machine::Outcome;
 
 /// The tests, by what a kernel can do. `guest` runs the suite that it is given by name.
 const SUITES: [(&str, &[(&str, &[&str])]); 2] = [
@@ -94,12 +97,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     machine::require()?;
     let kernels = kernels::have(&options.suites, options.mirror.as_deref(), options.again)?;
     let initramfs = initramfs::pack(&options.python, &SUITES)?;
-    let mut outcomes = Vec::new();
-    for kernel in kernels {
-        let outcome = machine::boot(&kernel, suite_of(&kernel), &initramfs, options.verbose)
-            .with_context(|| format!("Linux {}", kernel.release))?;
+    let outcomes = boot_all(&kernels, &initramfs, options.verbose)?;
+    for outcome in &outcomes {
         outcome.print();
-        outcomes.push(outcome);
     }
     println!("vm: {} kernels in {:.1} s", outcomes.len(), start.elapsed().as_secs_f64());
     if options.write {
@@ -111,6 +111,32 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .map(|outcome| outcome.release.as_str())
         .collect();
     if failed.is_empty() { Ok(()) } else { bail!("not as it should be on {}", failed.join(", ")) }
+}
+
+/// Boots all kernels, as many at a time as there are CPUs, the newest first: they take longest.
+fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<Outcome>> {
+    let queue = Mutex::new(kernels.iter().rev());
+    let work = || {
+        let mut outcomes = Vec::new();
+        loop {
+            let next = queue.lock().map_or(None, |mut queue| queue.next());
+            let Some(kernel) = next else { return Ok(outcomes) };
+            let outcome = machine::boot(kernel, suite_of(kernel), initramfs, verbose);
+            outcomes.push(outcome.with_context(|| format!("Linux {}", kernel.release))?);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let worked: Result<Vec<_>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join = |worker: ScopedJoinHandle<'_, Result<Vec<Outcome>>>| match worker.join() {
+            Ok(outcomes) => outcomes,
+            Err(_) => bail!("a machine's thread panicked"),
+        };
+        workers.into_iter().map(join).collect()
+    });
+    let mut outcomes: Vec<_> = worked?.into_iter().flatten().collect();
+    outcomes.sort_by_key(|one| kernels.iter().position(|kernel| kernel.suite == one.debian));
+    Ok(outcomes)
 }
 
 /// Kernels before 6.2 are refused: their counters are not exact.

@@ -16,6 +16,9 @@ use serde::Serialize;
 
 const MEMTRACE: &str = "/usr/bin/memtrace";
 
+/// How often a test is tried.
+const TRIES: u32 = 3;
+
 /// Where to, and which filesystem.
 const MOUNTS: [(&str, &str); 5] = [
     ("/proc", "proc"),
@@ -69,7 +72,7 @@ fn first_program(suite: &str) -> Result<()> {
 enum Say<'a> {
     Release(&'a str),
     Limit(&'a str),
-    Test { name: &'a str, passed: bool },
+    Test { name: &'a str, passed: bool, tries: u32 },
     Line(&'a str),
     End(bool),
 }
@@ -116,8 +119,29 @@ fn limits(voice: &Voice) -> Result<()> {
     Ok(())
 }
 
-/// Runs tests of one binary, and tells of each as it ends.
+/// Runs tests of one binary; those that fail are tried again, as everywhere (`.config/nextest.toml`),
+/// and say so.
 fn run_tests(voice: &Voice, binary: &str, tests: &[&str]) -> Result<()> {
+    let mut left: Vec<String> = tests.iter().map(|&test| test.to_owned()).collect();
+    for tries in 1..=TRIES {
+        let outcomes = try_tests(voice, binary, &left)?;
+        for test in left.extract_if(.., |test| outcomes.get(test) == Some(&true)) {
+            let name = format!("{binary}::{test}");
+            voice.say(&Say::Test { name: &name, passed: true, tries })?;
+        }
+        if left.is_empty() {
+            break;
+        }
+    }
+    for test in left {
+        let name = format!("{binary}::{test}");
+        voice.say(&Say::Test { name: &name, passed: false, tries: TRIES })?;
+    }
+    Ok(())
+}
+
+/// Runs tests once; gives the outcomes, and says what else is printed.
+fn try_tests(voice: &Voice, binary: &str, tests: &[String]) -> Result<BTreeMap<String, bool>> {
     let mut child = Command::new(format!("/tests/{binary}"))
         .args(["--exact", "--test-threads", "2"])
         .args(tests)
@@ -126,23 +150,16 @@ fn run_tests(voice: &Voice, binary: &str, tests: &[&str]) -> Result<()> {
         .spawn()
         .with_context(|| format!("start {binary}"))?;
     let output = child.stdout.take().context("its output")?;
-    let mut seen: BTreeMap<String, bool> = BTreeMap::new();
+    let mut outcomes = BTreeMap::new();
     for line in BufReader::new(output).lines() {
         let line = line?;
         match outcome_of(&line) {
-            Some((name, passed)) => {
-                seen.insert(name.to_owned(), passed);
-                let name = format!("{binary}::{name}");
-                voice.say(&Say::Test { name: &name, passed })?;
-            }
+            Some((name, passed)) => drop(outcomes.insert(name.to_owned(), passed)),
             None => voice.say(&Say::Line(&line))?,
         }
     }
     child.wait()?;
-    for test in tests.iter().filter(|test| !seen.contains_key(**test)) {
-        voice.say(&Say::Line(&format!("{binary} has no test {test}")))?;
-    }
-    Ok(())
+    Ok(outcomes)
 }
 
 /// The name and the outcome in `test NAME ... ok`.

@@ -70,26 +70,29 @@ fn fetch(suite: &str, mirror: Option<&str>, folder: &Path) -> Result<()> {
     let apt = Apt::new(&fresh.join("apt"), &debian::mirror(mirror)?, suite)?;
     apt.update()?;
     let about = apt.show(NEWEST).with_context(|| format!("the suite has no {NEWEST}"))?;
-    let package = image_of(&about).with_context(|| format!("{NEWEST} depends on no image"))?;
+    let image =
+        needed(&about, "linux-image-").with_context(|| format!("{NEWEST} needs no image"))?;
+    // Debian 14 has the kernel in a package of its own.
+    let about = apt.show(image).with_context(|| format!("the suite has no {image}"))?;
+    let package = needed(&about, "linux-binary-").unwrap_or(image);
     let unpacked = fresh.join("unpacked");
     debian::unpack(&apt.download(package)?, &unpacked)?;
-    let boot = fs::read_dir(unpacked.join("boot")).context("the package has no /boot")?;
-    for file in boot.flatten() {
-        if file.file_name().to_string_lossy().starts_with("vmlinuz-") {
-            fs::copy(file.path(), fresh.join(file.file_name()))
-                .context("cannot keep the kernel")?;
-        }
-    }
+    let release = image.trim_start_matches("linux-image-");
+    let places = [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")];
+    let found = places.iter().map(|place| unpacked.join(place)).find(|file| file.is_file());
+    let found =
+        found.with_context(|| format!("{package} has no kernel at {}", places.join(", ")))?;
+    fs::copy(found, fresh.join(format!("vmlinuz-{release}"))).context("cannot keep the kernel")?;
     fs::remove_dir_all(unpacked).context("cannot remove the unpacked package")?;
     apt.remove()?;
     fs::rename(&fresh, folder).context("cannot name the folder as it should be")
 }
 
-/// The package that the newest one depends on.
-fn image_of(about: &str) -> Option<&str> {
+/// The package, by how its name begins, that the described one depends on.
+fn needed<'a>(about: &'a str, name: &str) -> Option<&'a str> {
     let depends = about.lines().find_map(|line| line.strip_prefix("Depends: "))?;
     let mut names = depends.split(", ").filter_map(|one| one.split_whitespace().next());
-    names.find(|name| name.starts_with("linux-image-"))
+    names.find(|one| one.starts_with(name))
 }
 
 #[cfg(test)]
@@ -97,11 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_package_names_its_image() {
+    fn a_package_names_the_one_with_the_kernel() {
         let about = "Package: linux-image-cloud-amd64\nVersion: 6.1.174-1\n\
                      Depends: linux-base, linux-image-6.1.0-53-cloud-amd64 (= 6.1.174-1)\n";
-        assert_eq!(image_of(about), Some("linux-image-6.1.0-53-cloud-amd64"));
-        assert_eq!(image_of("Package: x\n"), None);
+        assert_eq!(needed(about, "linux-image-"), Some("linux-image-6.1.0-53-cloud-amd64"));
+        assert_eq!(needed(about, "linux-binary-"), None);
+        assert_eq!(needed("Package: x\n", "linux-image-"), None);
     }
 
     #[test]
