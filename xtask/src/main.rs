@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod debian;
 mod demo;
+mod deny;
 mod ebpf;
 mod interpreters;
 mod man;
@@ -14,11 +15,14 @@ mod mprof;
 mod pip;
 mod process;
 mod python;
+mod reproduce;
+mod sbom;
 mod setup;
 mod source_hash;
 mod test;
 mod tidy;
 mod toolchain;
+mod tools;
 mod viewers;
 mod vm;
 
@@ -43,6 +47,12 @@ enum Chore {
     Interpreters(interpreters::Options),
     /// Run the tests of the kernel side on Debian's kernels, in virtual machines
     Vm(vm::Options),
+    /// Check licences, sources and duplicates of what memtrace is made of
+    Deny(deny::Options),
+    /// Write bills of materials
+    Sbom(sbom::Options),
+    /// Make the release build twice, and compare
+    Reproduce(reproduce::Options),
     /// Write the man pages
     Man(man::Options),
     /// Check the house rules
@@ -64,6 +74,9 @@ fn main() -> ExitCode {
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Interpreters(options) => interpreters::run(&options),
         Chore::Vm(options) => vm::run(&options),
+        Chore::Deny(options) => deny::run(&options),
+        Chore::Sbom(options) => sbom::run(&options),
+        Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Man(options) => man::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),
