@@ -24,8 +24,7 @@ impl Reader {
     pub(super) fn of(pid: u32) -> Option<Self> {
         let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
         let status = process.status().ok()?;
-        let groups = status.groups.iter().filter_map(|group| u32::try_from(*group).ok()).collect();
-        Some(Self { user: status.fuid, group: status.fgid, groups })
+        Some(Self { user: status.fuid, group: status.fgid, groups: status.groups })
     }
 
     /// Runs `read` with this user's rights.

@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cpio::newc;
 
-use super::SUITES;
+use super::suites::{Binary, Suite};
 use crate::process::{self, root};
 
 /// Programs that tests and their targets start.
@@ -33,7 +33,7 @@ const QUESTION: &str =
     "import sys, sysconfig; print(sys.executable, sysconfig.get_path('stdlib'), sep='\\n')";
 
 /// Builds what goes in, and packs it; gives the file.
-pub(super) fn pack(python: &Path, suites: &[(&str, &[(&str, &[&str])])]) -> Result<PathBuf> {
+pub(super) fn pack(python: &Path, suites: &[Suite]) -> Result<PathBuf> {
     let folder = super::folder();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let built = build()?;
@@ -50,13 +50,14 @@ pub(super) fn pack(python: &Path, suites: &[(&str, &[(&str, &[&str])])]) -> Resu
     };
     tree.file("/init", &strip("guest")?)?;
     tree.file("/usr/bin/memtrace", &strip("memtrace")?)?;
-    let binaries: BTreeSet<_> = SUITES.iter().flat_map(|(_, tests)| *tests).collect();
-    for (name, _) in binaries {
+    let binaries: BTreeSet<_> =
+        suites.iter().flat_map(|suite| suite.binaries).map(|binary| binary.name).collect();
+    for name in binaries {
         tree.file(&format!("/tests/{name}"), &strip(name)?)?;
     }
-    for (suite, tests) in suites {
-        let lines = tests.iter().map(|(binary, tests)| format!("{binary} {}\n", tests.join(" ")));
-        tree.text(&format!("/suites/{suite}"), lines.collect());
+    for suite in suites {
+        let line = |binary: &Binary| format!("{} {}\n", binary.name, binary.tests.join(" "));
+        tree.text(&format!("/suites/{}", suite.name), suite.binaries.iter().map(line).collect());
     }
     let native = process::ask(Command::new(&built["guest"]).arg("native"));
     tree.file("/native.so", Path::new(&native.context("the C library was not built")?))?;

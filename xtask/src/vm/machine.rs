@@ -18,16 +18,19 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::kernels::Kernel;
+use super::suites::Suite;
 use crate::process;
 
 const QEMU: &str = "qemu-system-x86_64";
+/// Debian's package of it.
+pub(crate) const PACKAGE: &str = "qemu-system-x86";
 /// A run that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Fails when there is no QEMU.
-pub(super) fn require() -> Result<()> {
+pub(crate) fn require() -> Result<()> {
     if process::find_program(QEMU).is_none() {
-        bail!("`{QEMU}` is not on PATH: apt-get install --no-install-recommends qemu-system-x86");
+        bail!("`{QEMU}` is not on PATH: apt-get install --no-install-recommends {PACKAGE}");
     }
     Ok(())
 }
@@ -50,7 +53,7 @@ enum Said {
 
 /// What one kernel did.
 pub(super) struct Outcome {
-    pub(super) suite: &'static str,
+    suite: &'static Suite,
     pub(super) debian: String,
     pub(super) release: String,
     /// Whether it passed, by `binary::test`.
@@ -68,8 +71,13 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Every test ran and passed, and the machine came to its end.
-    pub(super) fn is_complete(&self, tests: Vec<String>) -> bool {
-        self.ended && tests.iter().all(|test| self.tests.get(test) == Some(&true))
+    pub(super) fn is_complete(&self) -> bool {
+        self.ended && self.suite.tests().all(|test| self.tests.get(&test) == Some(&true))
+    }
+
+    /// Whether this test was to run.
+    pub(super) fn has(&self, test: &str) -> bool {
+        self.suite.tests().any(|one| one == test)
     }
 
     pub(super) fn print(&self) {
@@ -114,7 +122,7 @@ impl Drop for Running {
 /// Boots a kernel and runs a suite of tests on it.
 pub(super) fn boot(
     kernel: &Kernel,
-    suite: &'static str,
+    suite: &'static Suite,
     initramfs: &Path,
     verbose: bool,
 ) -> Result<Outcome> {
@@ -125,7 +133,7 @@ pub(super) fn boot(
     command.arg("-serial").arg(format!("file:{}", console.display()));
     command.args(["-serial", "stdio", "-kernel"]).arg(&kernel.file).arg("-initrd").arg(initramfs);
     // What follows `--` is for /init.
-    let words = format!("console=ttyS0 panic=-1 quiet -- {suite}");
+    let words = format!("console=ttyS0 panic=-1 quiet -- {}", suite.name);
     command.args(["-append", &words]).stdin(Stdio::null()).stdout(Stdio::piped());
     println!("$ {}", process::shown(&command));
     let start = Instant::now();
