@@ -74,6 +74,7 @@ fn first_program(suite: &str) -> Result<()> {
 #[serde(rename_all = "snake_case")]
 enum Say<'a> {
     Release(&'a str),
+    Version(&'a str),
     Limit(&'a str),
     Test { name: &'a str, passed: bool, tries: u32 },
     Line(&'a str),
@@ -95,6 +96,7 @@ fn run_suite(suite: &str) -> Result<()> {
         OpenOptions::new().write(true).open("/dev/ttyS1").context("the second serial line")?;
     let voice = Voice(line);
     voice.say(&Say::Release(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()))?;
+    voice.say(&Say::Version(fs::read_to_string("/proc/sys/kernel/version")?.trim()))?;
     let outcome = limits(&voice).and_then(|()| {
         let plan = fs::read_to_string(format!("/suites/{suite}")).context("no such suite")?;
         for words in plan.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()) {

@@ -41,6 +41,8 @@ pub(crate) fn require() -> Result<()> {
 enum Said {
     /// `uname -r`.
     Release(String),
+    /// `uname -v`: `#1 SMP Debian 5.10.223-1 (2024-08-10)`.
+    Version(String),
     /// A test's name, whether it passed, and at which try.
     Test { name: String, passed: bool, tries: u32 },
     /// What doctor does not call ok.
@@ -56,6 +58,8 @@ pub(super) struct Outcome {
     suite: &'static Suite,
     pub(super) debian: String,
     pub(super) release: String,
+    /// The version of Debian's package, which tells more than the release.
+    pub(super) package: String,
     /// Whether it passed, by `binary::test`.
     pub(super) tests: BTreeMap<String, bool>,
     /// Those that passed, but not at the first try.
@@ -152,6 +156,7 @@ pub(super) fn boot(
         suite,
         debian: kernel.suite.clone(),
         release: kernel.release.clone(),
+        package: String::new(),
         tests: BTreeMap::new(),
         flaky: Vec::new(),
         limits: Vec::new(),
@@ -191,6 +196,7 @@ impl Outcome {
     fn hear(&mut self, line: &str) {
         match serde_json::from_str(line) {
             Ok(Said::Release(release)) => self.release = release,
+            Ok(Said::Version(version)) => self.package = package_in(&version).to_owned(),
             Ok(Said::Test { name, passed, tries }) => {
                 if passed && tries > 1 {
                     self.flaky.push(name.clone());
@@ -203,5 +209,22 @@ impl Outcome {
             Err(_) if line.is_empty() => {}
             Err(_) => self.lines.push(line.to_owned()),
         }
+    }
+}
+
+/// The package's version in what `uname -v` says.
+fn package_in(version: &str) -> &str {
+    let mut words = version.split_whitespace();
+    words.find(|word| *word == "Debian").and_then(|_| words.next()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package_in;
+
+    #[test]
+    fn the_version_names_debians_package() {
+        assert_eq!(package_in("#1 SMP Debian 5.10.223-1 (2024-08-10)"), "5.10.223-1");
+        assert_eq!(package_in("#1 SMP"), "");
     }
 }

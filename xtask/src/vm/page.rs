@@ -49,6 +49,7 @@ fn page(outcomes: &[Outcome]) -> String {
     row("Linux", &|one| one.release.clone());
     row("---", &|_| "---".to_owned());
     row("Debian's suite", &|one| one.debian.clone());
+    row("Debian's package", &|one| one.package.clone());
     let tests: BTreeSet<_> = suites::ALL.iter().flat_map(Suite::tests).collect();
     for test in &tests {
         let (binary, name) = test.split_once("::").unwrap_or(("", test));
