@@ -44,8 +44,8 @@ pub struct FoundPages {
     number: u64,
     /// Its count of translations that became void.
     generation: u64,
-    /// Addresses of pages, each at a place that follows from it; 0 for none.
-    pages: [u64; FOUND],
+    /// Pages by number (address / 4096), each at a place that follows from it; 0 for none.
+    numbers: [u64; FOUND],
     /// Where they can be loaded from.
     places: [u64; FOUND],
 }
@@ -60,9 +60,9 @@ impl FoundPages {
             return;
         }
         (self.number, self.generation) = (number, generation);
-        for page in &mut self.pages {
-            // SAFETY: a place in the array; volatile, since the target has no call to clear memory.
-            unsafe { (&raw mut *page).write_volatile(0) };
+        for number in &mut self.numbers {
+            // SAFETY: a place in the array; volatile, since BPF has no call to clear memory.
+            unsafe { (&raw mut *number).write_volatile(0) };
         }
     }
 }
@@ -110,17 +110,22 @@ impl ReadMemory for PagedMemory {
 
     #[inline(always)]
     fn page(&self, address: u64) -> u64 {
-        let page = address & !(PAGE - 1);
-        // Neighbouring pages, and those at the same place of a megabyte, get different places.
-        let number = page / PAGE;
+        // The lower half is the process's own.
+        if address >> 47 != 0 {
+            return 0;
+        }
+        let number = address / PAGE;
+        // Neighbouring pages get different places, and so do those at the same place of a megabyte.
         let at = (number ^ (number >> 8)) as usize & (FOUND - 1);
         // SAFETY: `found` outlives the walk; `at` is below FOUND.
         unsafe {
-            let known = (&raw mut (*self.found).pages).cast::<u64>().add(at);
+            let known = (&raw mut (*self.found).numbers).cast::<u64>().add(at);
             let place = (&raw mut (*self.found).places).cast::<u64>().add(at);
-            if known.read_volatile() != page {
-                place.write_volatile(find_page(self.tables, self.base, page));
-                known.write_volatile(page);
+            // Not known, or not present then: a page may come without a word. The kernel's addresses
+            // have their upper bit set; one branch instead of two, for the verifier's sake.
+            if (known.read_volatile() ^ number) | ((place.read_volatile() >> 63) ^ 1) != 0 {
+                known.write_volatile(number);
+                place.write_volatile(find_page(self.tables, self.base, number));
             }
             place.read_volatile()
         }
@@ -132,13 +137,12 @@ impl ReadMemory for PagedMemory {
     }
 }
 
-/// Where the page at `address` can be loaded from, by the page tables; 0 if it can't.
-#[inline(always)]
-fn find_page(tables: u64, base: u64, address: u64) -> u64 {
-    // The lower half is the process's own.
-    if address >> 47 != 0 {
-        return 0;
-    }
+/// Where the page with this number can be loaded from, by the page tables; 0 if it can't. A function of
+/// its own, which the verifier follows once and not again at each page of a walk.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_page(tables: u64, base: u64, number: u64) -> u64 {
+    let address = number * PAGE;
     let mut entry = entry(tables, address, 39);
     if entry & PRESENT == 0 {
         return 0;
@@ -187,7 +191,7 @@ extern "C" fn try_base(index: u32, tables: *mut u64) -> i64 {
     // SAFETY: map memory, and what `find` passes.
     let (ram, tables): (&mut Ram, u64) = unsafe { (&mut *ram, *tables) };
     let base = (tables & !(GIB - 1)).wrapping_sub(u64::from(index) * GIB);
-    let page = find_page(tables, base, ram.address);
+    let page = find_page(tables, base, ram.address / PAGE);
     if page == 0 {
         return 0;
     }
