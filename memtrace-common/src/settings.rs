@@ -54,9 +54,13 @@ pub struct KernelLayout {
     pub mm_pgd: u32,
     /// `task_struct.exit_code`
     pub task_exit_code: u32,
+    /// `mm_struct.context.ctx_id`: a number that no other address space has or had.
+    pub mm_number: u32,
+    /// `mm_struct.context.tlb_gen`: how often its processors' translations became void.
+    pub mm_generation: u32,
 }
 
-const _: () = assert!(size_of::<KernelLayout>() == 72);
+const _: () = assert!(size_of::<KernelLayout>() == 80);
 
 /// How the kernel side finds where the kernel has its mapping of all RAM: it looks for two words
 /// of user space's own memory by walking its page tables.

@@ -11,6 +11,7 @@ use memtrace_common::settings::{KernelLayout, Process, Ram, Request, Space, Thre
 use memtrace_common::walk::Walk;
 
 use crate::growth::Change;
+use crate::ram::FoundPages;
 
 /// Offsets into this kernel's structures. Written by user space before loading; the verifier
 /// takes its fields for constants.
@@ -34,6 +35,8 @@ pub static KERNEL: KernelLayout = KernelLayout {
     counter_type: 0,
     mm_pgd: 0,
     task_exit_code: 0,
+    mm_number: 0,
+    mm_generation: 0,
 };
 
 /// A field of [`KERNEL`], read as it is now and not as it was compiled.
@@ -152,6 +155,8 @@ pub struct Scratch {
     pub tables: u64,
     /// Where all RAM is mapped.
     pub ram: u64,
+    /// Pages of the process that walks found last.
+    pub pages: FoundPages,
     /// 1 while target memory is read: faults on its account are ours, not the target's.
     pub busy: u64,
 }

@@ -31,29 +31,68 @@ const LEVEL_BITS: u64 = 9;
 /// maps).
 const GIB: u64 = 1 << 30;
 
-/// Memory of the process whose page tables these are.
+/// How many pages are remembered: a walk looks at three or four (the thread's state, the stack of
+/// frames, C's stack).
+const FOUND: usize = 8;
+
+/// Pages that walks on this CPU have found, all of one address space: what a TLB is to a processor.
+/// They are void when a TLB's entries would be: the kernel counts that in the address space before it
+/// lets go of a page that was mapped (`inc_mm_tlb_gen`, `arch/x86/include/asm/tlbflush.h`).
+#[repr(C)]
+pub struct FoundPages {
+    /// The address space's number, which no other has or had.
+    number: u64,
+    /// Its count of translations that became void.
+    generation: u64,
+    /// Pages by number (address / 4096), each at a place that follows from it; 0 for none.
+    numbers: [u64; FOUND],
+    /// Where they can be loaded from.
+    places: [u64; FOUND],
+}
+
+impl FoundPages {
+    /// Forgets all unless they are of the address space `mm` as it is now.
+    #[inline(always)]
+    fn keep_valid(&mut self, mm: u64) {
+        let number = load_kernel(mm.wrapping_add(u64::from(field!(mm_number))));
+        let generation = load_kernel(mm.wrapping_add(u64::from(field!(mm_generation))));
+        if self.number == number && self.generation == generation {
+            return;
+        }
+        (self.number, self.generation) = (number, generation);
+        for number in &mut self.numbers {
+            // SAFETY: a place in the array; volatile, since BPF has no call to clear memory.
+            unsafe { (&raw mut *number).write_volatile(0) };
+        }
+    }
+}
+
+/// Memory of the process that runs.
 pub struct PagedMemory {
-    /// Address of its top-level table; 0 when there is none to walk.
+    /// Address of its top-level page table; 0 when there is none to walk.
     pub tables: u64,
     /// As [`Ram::base`].
     pub base: u64,
+    /// What is known of its pages.
+    found: *mut FoundPages,
 }
 
 impl PagedMemory {
     /// That of the address space `mm`.
     #[inline(always)]
-    pub fn of(mm: u64) -> Self {
+    pub fn of(mm: u64, found: &mut FoundPages) -> Self {
         // SAFETY: map memory.
         let base = RAM.get_ptr(0).map_or(0, |ram| unsafe { (*ram).base });
         let tables =
             if base == 0 { 0 } else { load_kernel(mm.wrapping_add(u64::from(field!(mm_pgd)))) };
-        Self { tables, base }
+        found.keep_valid(mm);
+        Self { tables, base, found }
     }
 
-    /// The entry for `address` in the table at `table`, which resolves the bits from `shift`.
+    /// The same in the middle of a walk.
     #[inline(always)]
-    fn entry(table: u64, address: u64, shift: u64) -> u64 {
-        load_kernel(table + ((address >> shift) & ((1 << LEVEL_BITS) - 1)) * 8)
+    pub fn again(tables: u64, base: u64, found: &mut FoundPages) -> Self {
+        Self { tables, base, found }
     }
 }
 
@@ -75,32 +114,61 @@ impl ReadMemory for PagedMemory {
         if address >> 47 != 0 {
             return 0;
         }
-        let mut entry = Self::entry(self.tables, address, 39);
-        if entry & PRESENT == 0 {
-            return 0;
-        }
-        let mut inside = 0;
-        entry = Self::entry(self.base + (entry & ADDRESS), address, 30);
-        if entry & HUGE != 0 {
-            inside = (1 << 30) - PAGE;
-        } else if entry & PRESENT != 0 {
-            entry = Self::entry(self.base + (entry & ADDRESS), address, 21);
-            if entry & HUGE != 0 {
-                inside = (1 << 21) - PAGE;
-            } else if entry & PRESENT != 0 {
-                entry = Self::entry(self.base + (entry & ADDRESS), address, 12);
+        let number = address / PAGE;
+        // Neighbouring pages get different places, and so do those at the same place of a megabyte.
+        let at = (number ^ (number >> 8)) as usize & (FOUND - 1);
+        // SAFETY: `found` outlives the walk; `at` is below FOUND.
+        unsafe {
+            let known = (&raw mut (*self.found).numbers).cast::<u64>().add(at);
+            let place = (&raw mut (*self.found).places).cast::<u64>().add(at);
+            // Not known, or not present then: a page may come without a word. The kernel's addresses
+            // have their upper bit set; one branch instead of two, for the verifier's sake.
+            if (known.read_volatile() ^ number) | ((place.read_volatile() >> 63) ^ 1) != 0 {
+                known.write_volatile(number);
+                place.write_volatile(find_page(self.tables, self.base, number));
             }
+            place.read_volatile()
         }
-        if entry & PRESENT == 0 {
-            return 0;
-        }
-        self.base + (entry & ADDRESS & !inside) + (address & inside)
     }
 
     #[inline(always)]
     fn load(&self, place: u64) -> u64 {
         load_kernel(place)
     }
+}
+
+/// Where the page with this number can be loaded from, by the page tables; 0 if it can't. A function of
+/// its own, which the verifier follows once and not again at each page of a walk.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_page(tables: u64, base: u64, number: u64) -> u64 {
+    let address = number * PAGE;
+    let mut entry = entry(tables, address, 39);
+    if entry & PRESENT == 0 {
+        return 0;
+    }
+    let mut inside = 0;
+    entry = self::entry(base + (entry & ADDRESS), address, 30);
+    if entry & HUGE != 0 {
+        inside = (1 << 30) - PAGE;
+    } else if entry & PRESENT != 0 {
+        entry = self::entry(base + (entry & ADDRESS), address, 21);
+        if entry & HUGE != 0 {
+            inside = (1 << 21) - PAGE;
+        } else if entry & PRESENT != 0 {
+            entry = self::entry(base + (entry & ADDRESS), address, 12);
+        }
+    }
+    if entry & PRESENT == 0 {
+        return 0;
+    }
+    base + (entry & ADDRESS & !inside) + (address & inside)
+}
+
+/// The entry for `address` in the table at `table`, which resolves the bits from `shift`.
+#[inline(always)]
+fn entry(table: u64, address: u64, shift: u64) -> u64 {
+    load_kernel(table + ((address >> shift) & ((1 << LEVEL_BITS) - 1)) * 8)
 }
 
 /// The task iterator meets a task: if it is user space's own, looks for the mapping of RAM.
@@ -123,13 +191,12 @@ extern "C" fn try_base(index: u32, tables: *mut u64) -> i64 {
     // SAFETY: map memory, and what `find` passes.
     let (ram, tables): (&mut Ram, u64) = unsafe { (&mut *ram, *tables) };
     let base = (tables & !(GIB - 1)).wrapping_sub(u64::from(index) * GIB);
-    let memory = PagedMemory { tables, base };
-    let page = memory.page(ram.address);
+    let page = find_page(tables, base, ram.address / PAGE);
     if page == 0 {
         return 0;
     }
     let place = page + (ram.address & (PAGE - 1));
-    if memory.load(place) != ram.words[0] || memory.load(place + 8) != ram.words[1] {
+    if load_kernel::<u64>(place) != ram.words[0] || load_kernel::<u64>(place + 8) != ram.words[1] {
         return 0;
     }
     ram.base = base;

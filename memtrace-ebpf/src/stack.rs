@@ -111,7 +111,7 @@ extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
 /// As [`walk::walk`].
 #[inline(always)]
 fn take_frames(space: &mut Space, scratch: &mut Scratch, task: Current, bound: u64) {
-    let memory = PagedMemory::of(task.mm());
+    let memory = PagedMemory::of(task.mm(), &mut scratch.pages);
     (scratch.tables, scratch.ram) = (memory.tables, memory.base);
     let (layout, pointer) = (&space.layout, task.thread_pointer());
     if walk::begin(&memory, layout, pointer, bound, &mut scratch.walk) {
@@ -132,7 +132,7 @@ extern "C" fn stretch(_index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
     let Some(scratch) = scratch() else { return 1 };
-    let memory = PagedMemory { tables: scratch.tables, base: scratch.ram };
+    let memory = PagedMemory::again(scratch.tables, scratch.ram, &mut scratch.pages);
     i64::from(!walk::stretch(&memory, &space.layout, &mut scratch.walk))
 }
 

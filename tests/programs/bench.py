@@ -54,39 +54,42 @@ def keep_batch(kept, spins):
     spin(spins)
 
 
-def keep(count, spins=None):
+# How long to spin after each batch of kept objects.
+pace = [1000]
+
+
+def keep(count):
     """Small objects that are kept, at a rate like that of a service that fills its caches."""
-    spins = pace() if spins is None else spins
     kept = []
     for _ in range(count * 10):
-        keep_batch(kept, spins)
+        keep_batch(kept, pace[0])
     return kept
 
 
-def timed(spins):
-    """Seconds for 2000 batches, and the bytes they grew. CPU time: a busy machine must not
-    change what the loop does."""
-    start, before = process_time_ns(), rss()
-    kept = keep(200, spins)
+def timed(count):
+    """CPU seconds of so many rounds, and the bytes they grew: a busy machine must not change what the
+    loop does."""
+    before, start = rss(), process_time_ns()
+    kept = keep(count)
     took, grown = (process_time_ns() - start) / 1e9, rss() - before
     del kept
     return took, grown
 
 
-def pace(known=[]):
-    """How long to spin after each batch to come to KEPT_PER_SECOND: guessed, then corrected by
-    what the guess gave. The least of some runs each: disturbances only add."""
-    if not known:
-        trial = 500
-        without, grown = min(timed(0) for _ in range(5))
-        with_spins, _ = min(timed(trial) for _ in range(3))
-        one_spin = (with_spins - without) / trial
-        spins = (grown / KEPT_PER_SECOND - without) / one_spin
-        for _ in range(3):
-            took, grown = min(timed(max(0, int(spins))) for _ in range(3))
-            spins += (grown / KEPT_PER_SECOND - took) / one_spin
-        known.append(max(0, int(spins)))
-    return known[0]
+def find_pace(seconds):
+    """Spins as long as it takes to come to KEPT_PER_SECOND in a run of `seconds`; returns the
+    run's rounds. A guess is corrected by what whole runs of it gave; the least of some, since
+    disturbances only add."""
+    start = perf_counter_ns()
+    spin(10 ** 6)
+    one_spin = (perf_counter_ns() - start) / 1e15
+    count = 100
+    for _ in range(4):
+        took, grown = min(timed(count) for _ in range(2))
+        missing = grown / KEPT_PER_SECOND - took
+        pace[0] = max(0, pace[0] + int(missing / (count * 10) / one_spin))
+        count = max(1, int(count * seconds / (took + missing)))
+    return count
 
 
 def touch_region(flags):
@@ -131,7 +134,7 @@ def main():
     gc.disable()
     name, seconds = sys.argv[1], float(sys.argv[2])
     case = CASES[name]
-    count = rounds(case, seconds)
+    count = find_pace(seconds) if name == "keep" else rounds(case, seconds)
     if name in PAGES_PER_ROUND and len(sys.argv) > 3:
         count = int(sys.argv[3]) // PAGES_PER_ROUND[name]  # a number of faults, not a duration
 

@@ -62,6 +62,17 @@ line! {
         "thread_started_late" ["--bind", "frame-eval"];
 }
 
+/// What the walk remembers of a process's pages is void once the kernel puts others there.
+#[test]
+fn line_is_right_after_the_pages_of_frames_were_copied() -> Result<()> {
+    for_each(|python| {
+        let traced = traced::trace(python, "frames_copied.py", &[], &["--no-follow"])?;
+        let mark = traced.truth.mark("after a fork")?;
+        check::kept_by_line(traced.process()?, mark)?;
+        check::law(&traced.report)
+    })
+}
+
 /// Without memtrace: a program whose own figures disagree can't judge anything.
 #[test]
 fn programs_grow_by_what_they_state() -> Result<()> {

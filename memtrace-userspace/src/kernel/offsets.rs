@@ -30,5 +30,7 @@ pub fn read(types: &KernelTypes<'_>, cpus: u32, wake_every: u32) -> Result<Kerne
         counter_type: types.structure("percpu_counter")?,
         mm_pgd: types.offset("mm_struct", &["pgd"])?,
         task_exit_code: task(&["exit_code"])?,
+        mm_number: types.offset("mm_struct", &["context", "ctx_id"])?,
+        mm_generation: types.offset("mm_struct", &["context", "tlb_gen"])?,
     })
 }
