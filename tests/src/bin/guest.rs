@@ -52,6 +52,7 @@ fn first_program(suite: &str) -> Result<()> {
     command.arg(suite).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", "/tmp").env("MEMTRACE_BIN", MEMTRACE);
     command.env("MEMTRACE_TEST_NATIVE", "/native.so");
+    command.env("MEMTRACE_TEST_INTERPRETERS", fs::read_to_string("/python")?);
     let child = command.process_group(0).spawn().context("start the suite")?;
     let suite = i32::try_from(child.id())?;
     loop {

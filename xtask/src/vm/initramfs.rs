@@ -172,6 +172,7 @@ impl Tree {
         })?;
         let (executable, library) = answer.split_once('\n').context("Python's answer")?;
         let executable = fs::canonicalize(executable).context("Python's executable")?;
+        self.text("/python", executable.to_string_lossy().into_owned());
         self.add(&executable, Entry::File(executable.clone()));
         self.folder(Path::new(library))
     }
