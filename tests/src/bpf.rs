@@ -67,6 +67,71 @@ fn uprobe_events() -> Result<String> {
     }
 }
 
+/// What the kernel has counted for one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunTime {
+    /// Nanoseconds in it, two readings of the clock included.
+    pub nanoseconds: u64,
+    /// How often it ran.
+    pub runs: u64,
+}
+
+impl RunTime {
+    /// Nanoseconds a run since `before`; `NaN` when it did not run.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "nanoseconds of some seconds")]
+    pub fn mean_since(&self, before: &Self) -> f64 {
+        (self.nanoseconds - before.nanoseconds) as f64 / (self.runs - before.runs) as f64
+    }
+}
+
+/// Counting of run times, for all programs of this machine (`kernel.bpf_stats_enabled`); ends with
+/// the value.
+#[derive(Debug)]
+pub struct Counting(());
+
+const COUNTING: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+impl Counting {
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn begin() -> Result<Self> {
+        fs::write(COUNTING, "1").context(COUNTING)?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        let _ = fs::write(COUNTING, "0");
+    }
+}
+
+/// What was counted for the program that the process has at this raw tracepoint.
+///
+/// # Errors
+/// When it has none there.
+pub fn run_time(pid: u32, tracepoint: &str) -> Result<RunTime> {
+    let folder = format!("/proc/{pid}/fdinfo");
+    for entry in fs::read_dir(&folder).with_context(|| folder.clone())? {
+        let Ok(info) = fs::read_to_string(entry?.path()) else { continue };
+        let field = |key: &str| {
+            info.lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(|value| value.trim().to_owned())
+        };
+        if field("tp_name:").as_deref() != Some(tracepoint) {
+            continue;
+        }
+        let id = field("prog_id:").context("a link without a program")?;
+        let shown = succeed(Command::new("bpftool").args(["--json", "prog", "show", "id", &id]))?;
+        let shown: serde_json::Value = serde_json::from_str(&shown)?;
+        let number = |key: &str| shown[key].as_u64().unwrap_or_default();
+        return Ok(RunTime { nanoseconds: number("run_time_ns"), runs: number("run_cnt") });
+    }
+    anyhow::bail!("process {pid} has no program at {tracepoint}")
+}
+
 impl Held {
     /// It has programs, maps and something that attaches them: otherwise "gone" proves nothing.
     ///

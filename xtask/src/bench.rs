@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what tracing costs, as the program `bench` of the crate `tests` measures it;
-//! with `--recording`, how large recordings get, as `bench_recording` does.
+//! with `--recording`, how large recordings get, as `bench_recording` does; with `--probe`, what the
+//! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
@@ -13,6 +14,12 @@ pub(crate) struct Options {
     /// Measure recordings: their size, the recorder's memory, the time of a report
     #[arg(long)]
     recording: bool,
+    /// Measure the kernel programs' own time, by depth of the stack and by version
+    #[arg(long, conflicts_with = "recording")]
+    probe: bool,
+    /// Measure one look by `memtrace explain`
+    #[arg(long, conflicts_with_all = ["recording", "probe"])]
+    explain: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -24,7 +31,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the benchmark traces processes, so it needs root: run it again with sudo");
     }
     process::run(process::cargo().args(["build", "--quiet", "--release", "-p", "memtrace"]))?;
-    let bench = if options.recording { "bench_recording" } else { "bench" };
+    let bench = match options {
+        Options { recording: true, .. } => "bench_recording",
+        Options { probe: true, .. } => "bench_probe",
+        Options { explain: true, .. } => "bench_explain",
+        _ => "bench",
+    };
     process::run(
         process::cargo()
             .args(["run", "--quiet", "--release", "-p", "tests", "--bin", bench, "--"])
