@@ -105,6 +105,9 @@ pub struct ProbeArgs {
     /// noticed by their fingerprints only
     #[arg(long)]
     pub no_uprobes: bool,
+    /// Show the native functions (C, C++, Rust, Fortran) in which memory grew, above the Python line
+    #[arg(long)]
+    pub native: bool,
     /// Size of the ring buffer in bytes, a power of two from 4096 on
     #[arg(long, value_name = "BYTES", default_value_t = memtrace_common::limits::DEFAULT_RING_BYTES,
           value_parser = ring_bytes)]

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod names;
+mod native;
 mod pages;
 mod space;
 mod stacks;

@@ -27,7 +27,7 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
-        options: Options { ring_bytes: args.ring_bytes, verbose },
+        options: Options { ring_bytes: args.ring_bytes, native: args.native, verbose },
     }
 }
 

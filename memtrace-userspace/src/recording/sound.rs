@@ -5,7 +5,7 @@
 //! they are and add its figures up in any order without overflow. Whether the figures obey the law
 //! is not asked here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::history::Entry;
 use crate::history::entry::{Change, Ended, Names, SpaceId, StackName, Window};
@@ -57,7 +57,10 @@ pub(super) struct SoFar {
     texts: u32,
     functions: u32,
     places: u32,
+    natives: u32,
     stacks: u32,
+    /// Those with native frames.
+    native_stacks: HashSet<u32>,
     threads: u32,
     spaces: HashMap<SpaceId, SpaceSoFar>,
     /// Where the last window of any space ended.
@@ -119,8 +122,22 @@ impl SoFar {
             known("function", place.function.0, self.functions)?;
         }
         grow(&mut self.places, names.places.len())?;
+        for native in &names.natives {
+            known("text", native.function.0, self.texts)?;
+            known("text", native.library.0, self.texts)?;
+            known("text", native.file.0, self.texts)?;
+        }
+        grow(&mut self.natives, names.natives.len())?;
         for stack in &names.stacks {
             match stack {
+                StackName::Native { frames, below } => {
+                    known("stack", below.0, self.stacks)?;
+                    if frames.is_empty() || self.native_stacks.contains(&below.0) {
+                        return Err(Unsound::NoFrames);
+                    }
+                    frames.iter().try_for_each(|it| known("native frame", it.0, self.natives))?;
+                    self.native_stacks.insert(self.stacks);
+                }
                 StackName::Unattributed { name, .. } => known("text", name.0, self.texts)?,
                 StackName::Lines { frames, .. } if frames.is_empty() => {
                     return Err(Unsound::NoFrames);
@@ -129,8 +146,8 @@ impl SoFar {
                     frames.iter().try_for_each(|frame| known("place", frame.0, self.places))?;
                 }
             }
+            grow(&mut self.stacks, 1)?;
         }
-        grow(&mut self.stacks, names.stacks.len())?;
         for thread in &names.threads {
             known("text", thread.name.0, self.texts)?;
         }

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::profile::{Place, ProcessProfile, Thread, Unattributed};
+use crate::profile::{NativeFrame, Place, ProcessProfile, Thread, Unattributed};
 use crate::report::fit::cut_middle;
 use crate::report::printable;
 use crate::report::table::summary::command_line;
@@ -43,6 +43,16 @@ pub(in crate::report) fn line(place: &Place) -> String {
     format!("{} ({}:{})", escaped(&place.function), escaped(&place.file), place.line)
 }
 
+/// `array_zeros (multiarraymodule.c:2033 in _multiarray_umath.so)`, `read (libc.so.6)`
+pub(in crate::report) fn native(frame: &NativeFrame) -> String {
+    let (function, library) = (escaped(&frame.function), escaped(&frame.library));
+    match (frame.library.as_str(), frame.file.as_str()) {
+        ("", _) => function.into_owned(),
+        (_, "") => format!("{function} ({library})"),
+        _ => format!("{function} ({}:{} in {library})", escaped(&frame.file), frame.line),
+    }
+}
+
 /// `[native thread: gc]`
 pub(in crate::report) fn unattributed(row: &Unattributed) -> String {
     let colon = if row.name.is_empty() { "" } else { ": " };
@@ -74,6 +84,7 @@ mod tests {
             name: name.into(),
             net: Memory::ZERO,
             events: 0,
+            native: Vec::new(),
         };
         assert_eq!(unattributed(&row(Reason::NativeThread, "gc 12")), "[native thread: gc 12]");
         assert_eq!(unattributed(&row(Reason::Remainder, "")), "[remainder]");
