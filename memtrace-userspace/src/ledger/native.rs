@@ -1,7 +1,8 @@
 //! Stacks with native frames above others.
 //!
 //! The kernel side tells more of them apart than there are: it goes by words of the stack. Those
-//! that show the same frames are counted by one key, so that books grow with the program only.
+//! with the same calls are counted by one key, so that books grow with the program only. Frames for
+//! calls come later, before anything of a stack is told: looking their names up takes its time.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,8 +16,17 @@ use crate::profile::NativeFrame;
 pub(super) struct Above {
     /// The stack below them.
     pub(super) below: StackKey,
-    /// Leaf first, never empty.
+    /// Leaf first; empty until they come.
     pub(super) frames: Rc<[Arc<NativeFrame>]>,
+}
+
+/// Calls, leaf first: places in code of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Calls {
+    /// Another number when other code lies at the same addresses.
+    pub generation: u32,
+    /// Addresses, each inside of the call.
+    pub addresses: Rc<[u64]>,
 }
 
 /// What the kernel side calls a stack, and what the books do.
@@ -32,29 +42,36 @@ struct Alias {
 pub(super) struct NativeStacks {
     aliases: HashMap<StackKey, Alias>,
     stacks: HashMap<StackKey, (Above, u64)>,
-    by_frames: HashMap<(StackKey, Rc<[Arc<NativeFrame>]>), StackKey>,
+    by_calls: HashMap<(StackKey, Calls), StackKey>,
     window: u64,
 }
 
 impl NativeStacks {
-    /// A new one; without frames it is the stack below.
-    pub(super) fn add(
-        &mut self,
-        key: StackKey,
-        below: StackKey,
-        frames: Vec<Arc<NativeFrame>>,
-        window: u64,
-    ) {
-        self.window = window;
-        let counted_by = if frames.is_empty() {
-            below
-        } else {
-            let frames: Rc<[_]> = frames.into();
-            let first = *self.by_frames.entry((below, Rc::clone(&frames))).or_insert(key);
-            self.stacks.entry(first).or_insert((Above { below, frames }, window)).1 = window;
-            first
+    /// A new one; without calls it is the stack below. `true` when its frames are wanted.
+    pub(super) fn add(&mut self, key: StackKey, below: StackKey, calls: Calls) -> bool {
+        let used = self.window;
+        let counted_by = match calls.addresses.is_empty() {
+            true => below,
+            false => *self.by_calls.entry((below, calls)).or_insert(key),
         };
-        self.aliases.insert(key, Alias { counted_by, used: window });
+        self.aliases.insert(key, Alias { counted_by, used });
+        if counted_by == below {
+            return false;
+        }
+        let mut is_new = false;
+        let (_, last) = self.stacks.entry(counted_by).or_insert_with(|| {
+            is_new = true;
+            (Above { below, frames: Rc::default() }, used)
+        });
+        *last = used;
+        is_new && counted_by == key
+    }
+
+    /// The frames of a stack that were wanted.
+    pub(super) fn supply(&mut self, key: StackKey, frames: Vec<Arc<NativeFrame>>) {
+        if let Some((stack, _)) = self.stacks.get_mut(&key) {
+            stack.frames = frames.into();
+        }
     }
 
     /// What a stack is counted by; any other stack by itself.
@@ -70,9 +87,9 @@ impl NativeStacks {
     }
 
     /// The stack that is counted by this key, if it has native frames.
-    pub(super) fn name(&mut self, key: StackKey, window: u64) -> Option<Above> {
+    pub(super) fn name(&mut self, key: StackKey) -> Option<Above> {
         let (stack, used) = self.stacks.get_mut(&key)?;
-        *used = window;
+        *used = self.window;
         Some(stack.clone())
     }
 
@@ -92,7 +109,7 @@ impl NativeStacks {
             let median = median(self.stacks.values().map(|(_, used)| *used));
             self.stacks.retain(|_, (_, used)| *used >= median);
             let stacks = &self.stacks;
-            self.by_frames.retain(|_, key| stacks.contains_key(key));
+            self.by_calls.retain(|_, key| stacks.contains_key(key));
         }
     }
 }
@@ -107,42 +124,48 @@ fn median(values: impl Iterator<Item = u64>) -> u64 {
 mod tests {
     use super::*;
 
-    fn frames(names: &[&str]) -> Vec<Arc<NativeFrame>> {
-        let frame = |name: &&str| NativeFrame {
-            function: (*name).to_owned(),
+    fn calls(addresses: &[u64]) -> Calls {
+        Calls { generation: 0, addresses: addresses.into() }
+    }
+
+    #[test]
+    fn equal_calls_above_one_stack_are_counted_by_one_key_and_named_once() {
+        let mut stacks = NativeStacks::default();
+        let wanted = [
+            stacks.add(11, 1, calls(&[100, 200])),
+            stacks.add(13, 1, calls(&[100, 200])),
+            stacks.add(15, 3, calls(&[100, 200])),
+            stacks.add(17, 1, calls(&[])),
+            stacks.add(19, 1, Calls { generation: 1, ..calls(&[100, 200]) }),
+        ];
+        assert_eq!(wanted, [true, false, true, false, true]);
+        let counted = [11, 13, 15, 17, 19, 1, 99].map(|key| stacks.counted_by(key));
+        assert_eq!(counted, [11, 11, 15, 1, 19, 1, 99]);
+        assert_eq!((stacks.below(13), stacks.below(11), stacks.below(1)), (13, 1, 1));
+        assert!(stacks.name(11).unwrap().frames.is_empty());
+        let frame = NativeFrame {
+            function: "f".to_owned(),
             library: "libx.so".to_owned(),
             file: String::new(),
             line: 0,
         };
-        names.iter().map(frame).map(Arc::new).collect()
-    }
-
-    #[test]
-    fn equal_frames_above_one_stack_are_counted_by_one_key() {
-        let mut stacks = NativeStacks::default();
-        stacks.add(11, 1, frames(&["memset", "fill"]), 0);
-        stacks.add(13, 1, frames(&["memset", "fill"]), 0);
-        stacks.add(15, 3, frames(&["memset", "fill"]), 0);
-        stacks.add(17, 1, frames(&[]), 0);
-        let counted = [11, 13, 15, 17, 1, 99].map(|key| stacks.counted_by(key));
-        assert_eq!(counted, [11, 11, 15, 1, 1, 99]);
-        assert_eq!((stacks.below(13), stacks.below(11), stacks.below(1)), (13, 1, 1));
-        assert_eq!(stacks.name(11, 0).unwrap().frames.len(), 2);
-        assert!(stacks.name(1, 0).is_none());
+        stacks.supply(11, vec![Arc::new(frame)]);
+        assert_eq!(stacks.name(11).unwrap().frames.len(), 1);
+        assert!(stacks.name(1).is_none());
     }
 
     #[test]
     fn of_too_many_those_unused_for_longest_are_forgotten() {
         let mut stacks = NativeStacks::default();
         for key in 0..20 {
-            stacks.add(key, 100, frames(&[&key.to_string()]), key);
+            stacks.add(key, 100, calls(&[key]));
+            stacks.close_window(100);
         }
         stacks.close_window(10);
         assert_eq!(
-            (stacks.aliases.len(), stacks.stacks.len(), stacks.by_frames.len()),
+            (stacks.aliases.len(), stacks.stacks.len(), stacks.by_calls.len()),
             (10, 10, 10)
         );
-        assert_eq!(stacks.below(19), 100);
-        assert_eq!(stacks.below(0), 0);
+        assert_eq!((stacks.below(19), stacks.below(0)), (100, 0));
     }
 }

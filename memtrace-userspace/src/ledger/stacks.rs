@@ -13,7 +13,7 @@ use memtrace_common::limits::{LINE_TABLE_CHUNKS, TEXT_CHUNK};
 use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::Frame;
 
-use super::native::NativeStacks;
+use super::native::{Calls, NativeStacks};
 use super::{NameBook, StackKey};
 use crate::history::entry::StackId;
 use crate::profile::{NativeFrame, Reason};
@@ -118,7 +118,7 @@ impl StackTable {
         book: &mut NameBook,
     ) -> StackId {
         let window = self.window;
-        if let Some(stack) = self.above.name(key, window) {
+        if let Some(stack) = self.above.name(key) {
             let below = self.name(stack.below, kind, book);
             return book.with_native(below, &stack.frames);
         }
@@ -153,9 +153,15 @@ impl StackTable {
         }
     }
 
-    /// Native frames, leaf first, above a stack that has come; `key` stands for both from now on.
-    pub fn native(&mut self, key: StackKey, below: StackKey, frames: Vec<Arc<NativeFrame>>) {
-        self.above.add(key, below, frames, self.window);
+    /// Native calls above a stack that has come; `key` stands for both from now on. `true` when the
+    /// frames for them are wanted ([`StackTable::supply_native`]) before the window closes.
+    pub fn native(&mut self, key: StackKey, below: StackKey, calls: Calls) -> bool {
+        self.above.add(key, below, calls)
+    }
+
+    /// The frames of native calls, leaf first.
+    pub fn supply_native(&mut self, key: StackKey, frames: Vec<Arc<NativeFrame>>) {
+        self.above.supply(key, frames);
     }
 
     /// The key that a stack is counted by: the same for all that show the same frames.

@@ -1,9 +1,10 @@
 //! One ELF file with code: its unwind tables, functions and lines, each read when it is first needed.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use object::{Object, ObjectSegment, ReadCache, SegmentFlags};
@@ -68,12 +69,19 @@ pub(super) struct NativeFile {
     separate_symbols: OnceCell<Symbols>,
     evaluation: OnceCell<Vec<Range<u64>>>,
     lines: OnceCell<Option<Lines>>,
+    /// Bytes of debug sections that may still be read, of all files.
+    debug_left: Rc<Cell<u64>>,
 }
 
 impl NativeFile {
     /// Reads the headers and unwind tables of the file at `path`, as the process with root `root`
     /// names it; `None` when it is no 64-bit ELF file.
-    pub(super) fn read(file: File, path: &Path, root: &Path) -> Option<Self> {
+    pub(super) fn read(
+        file: File,
+        path: &Path,
+        root: &Path,
+        debug_left: Rc<Cell<u64>>,
+    ) -> Option<Self> {
         let headers = Headers::read(&file)?;
         let separate = if headers.has_lines { None } else { headers.link.find(path, root) };
         Some(Self {
@@ -87,6 +95,7 @@ impl NativeFile {
             separate_symbols: OnceCell::new(),
             evaluation: OnceCell::new(),
             lines: OnceCell::new(),
+            debug_left,
         })
     }
 
@@ -109,21 +118,16 @@ impl NativeFile {
 
     /// Whether an interpreter evaluates frames at this address of the file.
     pub(super) fn evaluates(&self, address: u64) -> bool {
-        let ranges = self
-            .evaluation
-            .get_or_init(|| evaluation::ranges(&self.file, self.symbols(), &self.tables));
+        let ranges = self.evaluation.get_or_init(|| evaluation::ranges(&self.file, &self.tables));
         ranges.iter().any(|range| range.contains(&address))
     }
 
     /// The functions at an address of the file, the innermost inlined one first.
-    pub(super) fn frames(&self, address: u64, debug_left: &RefCell<u64>) -> Vec<Arc<NativeFrame>> {
+    pub(super) fn frames(&self, address: u64) -> Vec<Arc<NativeFrame>> {
         let library = self.library();
         let symbol = self.symbol(address);
         let lines = self.lines.get_or_init(|| {
-            let lines = Lines::read(
-                self.separate.as_ref().unwrap_or(&self.file),
-                &mut debug_left.borrow_mut(),
-            );
+            let lines = Lines::read(self.separate.as_ref().unwrap_or(&self.file), &self.debug_left);
             debug!("{}: lines {}", self.path.display(), lines.is_some());
             lines
         });

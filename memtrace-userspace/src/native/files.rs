@@ -1,6 +1,6 @@
 //! The files with code that a trace has met, each read once for all processes.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -23,12 +23,12 @@ struct FileKey {
 pub struct NativeFiles {
     files: HashMap<FileKey, Option<Rc<NativeFile>>>,
     /// Bytes of debug sections that may still be read.
-    pub(super) debug_left: RefCell<u64>,
+    debug_left: Rc<Cell<u64>>,
 }
 
 impl Default for NativeFiles {
     fn default() -> Self {
-        Self { files: HashMap::new(), debug_left: RefCell::new(MAX_DEBUG_BYTES) }
+        Self { files: HashMap::new(), debug_left: Rc::new(Cell::new(MAX_DEBUG_BYTES)) }
     }
 }
 
@@ -45,7 +45,8 @@ impl NativeFiles {
         };
         let read = || {
             let root = PathBuf::from(format!("/proc/{pid}/root"));
-            NativeFile::read(file, &mapping.path, &root).map(Rc::new)
+            let left = Rc::clone(&self.debug_left);
+            NativeFile::read(file, &mapping.path, &root, left).map(Rc::new)
         };
         self.files.entry(key).or_insert_with(read).clone()
     }

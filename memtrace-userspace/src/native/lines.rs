@@ -1,5 +1,6 @@
 //! Lines of native code, from DWARF.
 
+use std::cell::Cell;
 use std::fs::File;
 
 use addr2line::Context;
@@ -28,13 +29,13 @@ pub(super) struct Location {
 
 impl Lines {
     /// Reads debug sections, if there are any and not more than `left` bytes, which become fewer.
-    pub(super) fn read(file: &File, left: &mut u64) -> Option<Self> {
+    pub(super) fn read(file: &File, left: &Cell<u64>) -> Option<Self> {
         let cache = ReadCache::new(file);
         let elf = object::File::parse(&cache).ok()?;
         elf.section_by_name(".debug_info")?;
         let mut taken = 0;
         let dwarf = Dwarf::load(|id: SectionId| {
-            let bytes = sections::bytes(&elf, id.name(), *left - taken);
+            let bytes = sections::bytes(&elf, id.name(), left.get() - taken);
             // A section that is there and too large: without it the others say nothing.
             if bytes.is_none() && elf.section_by_name(id.name()).is_some() {
                 return Err(());
@@ -44,7 +45,7 @@ impl Lines {
             Ok(EndianArcSlice::new(bytes, LittleEndian))
         });
         let context = Context::from_dwarf(dwarf.ok()?).ok()?;
-        *left -= taken;
+        left.set(left.get() - taken);
         Some(Self { context })
     }
 

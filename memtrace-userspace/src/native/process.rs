@@ -15,6 +15,7 @@ use super::file::NativeFile;
 use super::files::NativeFiles;
 use super::limits::MAX_NATIVE_FRAMES;
 use super::sections::Bytes;
+use crate::ledger::{Calls, StackKey};
 use crate::profile::NativeFrame;
 use crate::python::Mappings;
 
@@ -34,10 +35,9 @@ struct Place {
 }
 
 /// What an address stands for.
-#[derive(Clone)]
 enum Meaning {
-    /// Functions, the innermost inlined one first.
-    Functions(Rc<[Arc<NativeFrame>]>),
+    /// Functions of a file, or code that programs make.
+    Code(Option<(Rc<NativeFile>, u64)>),
     /// CPython's frame evaluation.
     Evaluation,
 }
@@ -50,6 +50,14 @@ pub struct NativeProcess {
     unwinder: UnwinderX86_64<Bytes>,
     cache: CacheX86_64,
     meanings: HashMap<u64, Meaning>,
+    /// Frames of addresses that were named.
+    names: HashMap<u64, Rc<[Arc<NativeFrame>]>>,
+    /// Other code may lie at the same addresses.
+    generation: u32,
+    /// Stacks whose frames are wanted.
+    wanted: Vec<(StackKey, Calls)>,
+    /// Those that were named already.
+    named: Vec<(StackKey, Vec<Arc<NativeFrame>>)>,
     looked: Option<Instant>,
 }
 
@@ -63,6 +71,10 @@ impl NativeProcess {
             unwinder: UnwinderX86_64::new(),
             cache: CacheX86_64::new(),
             meanings: HashMap::new(),
+            names: HashMap::new(),
+            generation: 0,
+            wanted: Vec::new(),
+            named: Vec::new(),
             looked: None,
         }
     }
@@ -70,14 +82,7 @@ impl NativeProcess {
     /// A child, which has its parent's code at first.
     #[must_use]
     pub fn forked(&self, pid: u32) -> Self {
-        Self {
-            pid,
-            places: self.places.clone(),
-            unwinder: self.unwinder.clone(),
-            cache: CacheX86_64::new(),
-            meanings: self.meanings.clone(),
-            looked: None,
-        }
+        Self { places: self.places.clone(), unwinder: self.unwinder.clone(), ..Self::new(pid) }
     }
 
     /// Looks at what is mapped now. A process that has ended keeps what was known of it.
@@ -112,7 +117,10 @@ impl NativeProcess {
             !places.iter().any(|new| new.range == old.range && new.mapped == old.mapped)
         });
         if gone {
+            self.name_wanted();
             self.meanings.clear();
+            self.names.clear();
+            self.generation += 1;
         }
         debug!("process {}: {} pieces of code", self.pid, places.len());
         self.places = places;
@@ -125,14 +133,9 @@ impl NativeProcess {
         }
     }
 
-    /// The native frames of a snapshot, leaf first, as far as they were called by the innermost
-    /// Python frame: up to CPython's frame evaluation, or to the thread's beginning.
-    pub fn frames(
-        &mut self,
-        head: &Native,
-        stack: &[u8],
-        files: &mut NativeFiles,
-    ) -> Vec<Arc<NativeFrame>> {
+    /// The native calls of a snapshot, as far as they were made by the innermost Python frame: up to
+    /// CPython's frame evaluation, or to the thread's beginning.
+    pub fn calls(&mut self, head: &Native, stack: &[u8], files: &mut NativeFiles) -> Calls {
         let age = self.looked.map(|at| at.elapsed());
         if age.is_none_or(|age| age > LATEST) {
             self.look(files);
@@ -143,15 +146,32 @@ impl NativeProcess {
             self.look(files);
             addresses = self.addresses(head, stack);
         }
-        let mut frames = Vec::new();
-        for address in addresses {
-            match self.meaning(address, files) {
-                Some(Meaning::Functions(functions)) => frames.extend(functions.iter().cloned()),
-                Some(Meaning::Evaluation) | None => break,
+        let mut is_code = |address: &u64| matches!(self.meaning(*address), Some(Meaning::Code(_)));
+        let end = addresses.iter().position(|address| !is_code(address));
+        addresses.truncate(end.unwrap_or(addresses.len()));
+        Calls { generation: self.generation, addresses: addresses.into() }
+    }
+
+    /// The frames of these calls are wanted ([`NativeProcess::take_named`]).
+    pub fn want(&mut self, stack: StackKey, calls: Calls) {
+        self.wanted.push((stack, calls));
+    }
+
+    /// The frames of all calls that were wanted, leaf first.
+    pub fn take_named(&mut self) -> Vec<(StackKey, Vec<Arc<NativeFrame>>)> {
+        self.name_wanted();
+        std::mem::take(&mut self.named)
+    }
+
+    fn name_wanted(&mut self) {
+        for (stack, calls) in std::mem::take(&mut self.wanted) {
+            let mut frames = Vec::new();
+            for address in calls.addresses.iter() {
+                frames.extend(self.frames(*address).iter().cloned());
             }
+            frames.truncate(MAX_NATIVE_FRAMES);
+            self.named.push((stack, frames));
         }
-        frames.truncate(MAX_NATIVE_FRAMES);
-        frames
     }
 
     /// The chain of calls, leaf first, each by an address inside of the call.
@@ -179,28 +199,34 @@ impl NativeProcess {
     }
 
     /// What an address stands for; `None` where no code is.
-    fn meaning(&mut self, address: u64, files: &NativeFiles) -> Option<Meaning> {
-        if let Some(known) = self.meanings.get(&address) {
-            return Some(known.clone());
+    fn meaning(&mut self, address: u64) -> Option<&Meaning> {
+        if !self.meanings.contains_key(&address) {
+            let file = self.place(address)?.file.clone();
+            let file = file.map(|(file, bias)| (file, address.wrapping_sub(bias)));
+            let evaluates = file.as_ref().is_some_and(|(file, inside)| file.evaluates(*inside));
+            let meaning = if evaluates { Meaning::Evaluation } else { Meaning::Code(file) };
+            self.meanings.insert(address, meaning);
         }
-        let place = self.place(address)?;
-        let meaning = match &place.file {
-            Some((file, bias)) => {
-                let inside = address.wrapping_sub(*bias);
-                if file.evaluates(inside) {
-                    Meaning::Evaluation
-                } else {
-                    Meaning::Functions(file.frames(inside, &files.debug_left).into())
-                }
-            }
-            None => Meaning::Functions(Rc::from([Arc::new(NativeFrame {
+        self.meanings.get(&address)
+    }
+
+    /// The functions at an address, the innermost inlined one first.
+    fn frames(&mut self, address: u64) -> Rc<[Arc<NativeFrame>]> {
+        if let Some(known) = self.names.get(&address) {
+            return Rc::clone(known);
+        }
+        let frames = match self.meaning(address) {
+            Some(Meaning::Code(Some((file, inside)))) => file.frames(*inside),
+            Some(Meaning::Code(None)) => vec![Arc::new(NativeFrame {
                 function: "[code made at run time]".to_owned(),
                 library: String::new(),
                 file: String::new(),
                 line: 0,
-            })])),
+            })],
+            Some(Meaning::Evaluation) | None => Vec::new(),
         };
-        self.meanings.insert(address, meaning.clone());
-        Some(meaning)
+        let frames: Rc<[_]> = frames.into();
+        self.names.insert(address, Rc::clone(&frames));
+        frames
     }
 }

@@ -2,6 +2,7 @@
 //! are asked for: a large library has a hundred MiB of them.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use addr2line::demangle_auto;
@@ -35,37 +36,20 @@ const OVERLAPS: usize = 8;
 impl Symbols {
     /// Reads the tables of a file.
     pub(super) fn read<'data>(data: impl ReadRef<'data>) -> Option<Self> {
-        let header = FileHeader64::<Endianness>::parse(data).ok()?;
-        let endian = header.endian().ok()?;
-        let sections = header.section_headers(endian, data).ok()?;
         let mut functions = Vec::new();
-        for section in sections {
-            if !matches!(section.sh_type(endian), elf::SHT_DYNSYM | elf::SHT_SYMTAB)
-                || section.sh_size(endian) > MAX_SYMBOL_SECTION
-            {
-                continue;
-            }
-            let Some(strings) = sections.get(section.sh_link(endian) as usize) else { continue };
-            let Ok(symbols) = section.data_as_array::<elf::Sym64<Endianness>, _>(endian, data)
-            else {
-                continue;
-            };
-            for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined(endian)) {
-                let size = symbol.st_size(endian);
-                if symbol.st_type() != elf::STT_FUNC || size == 0 {
-                    continue;
-                }
+        for kind in [elf::SHT_DYNSYM, elf::SHT_SYMTAB] {
+            for_each(data, kind, |symbol, strings| {
                 functions.push(Symbol {
-                    address: symbol.st_value(endian),
-                    size: u32::try_from(size).unwrap_or(u32::MAX),
-                    name: strings.sh_offset(endian).wrapping_add(symbol.st_name(endian).into()),
+                    address: symbol.st_value(LE),
+                    size: u32::try_from(symbol.st_size(LE)).unwrap_or(u32::MAX),
+                    name: strings.wrapping_add(symbol.st_name(LE).into()),
                     rank: match symbol.st_bind() {
                         elf::STB_GLOBAL => 2,
                         elf::STB_WEAK => 1,
                         _ => 0,
                     },
                 });
-            }
+            });
         }
         functions.sort_unstable_by_key(|symbol| (symbol.address, symbol.rank, symbol.name));
         functions.dedup_by_key(|symbol| (symbol.address, symbol.rank, symbol.name));
@@ -83,19 +67,47 @@ impl Symbols {
     pub(super) fn name(&self, file: &File, address: u64) -> Option<String> {
         Some(readable(&text(file, self.at(address)?.name)?))
     }
+}
 
-    /// The ranges of functions whose name is wanted. All names are read.
-    pub(super) fn ranges(
-        &self,
-        file: &File,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Vec<std::ops::Range<u64>> {
-        let is_wanted =
-            |symbol: &&Symbol| text(file, symbol.name).is_some_and(|name| wanted(&name));
-        let range =
-            |symbol: &Symbol| symbol.address..symbol.address.saturating_add(u64::from(symbol.size));
-        self.functions.iter().filter(is_wanted).map(range).collect()
+const LE: Endianness = Endianness::Little;
+
+/// Goes through the functions of a file's table of that kind; with each, where its names are.
+fn for_each<'data>(
+    data: impl ReadRef<'data>,
+    kind: u32,
+    mut act: impl FnMut(&elf::Sym64<Endianness>, u64),
+) -> Option<()> {
+    let header = FileHeader64::<Endianness>::parse(data).ok()?;
+    let sections = header.section_headers(LE, data).ok()?;
+    let mut tables = sections.iter().filter(|section| section.sh_type(LE) == kind);
+    let table = tables.find(|section| section.sh_size(LE) <= MAX_SYMBOL_SECTION)?;
+    let strings = sections.get(table.sh_link(LE) as usize)?.sh_offset(LE);
+    let symbols = table.data_as_array::<elf::Sym64<Endianness>, _>(LE, data).ok()?;
+    for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined(LE)) {
+        if symbol.st_type() == elf::STT_FUNC && symbol.st_size(LE) != 0 {
+            act(symbol, strings);
+        }
     }
+    Some(())
+}
+
+/// Addresses of the functions of one table ([`elf::SHT_DYNSYM`] or [`elf::SHT_SYMTAB`]) whose name
+/// is wanted.
+pub(super) fn ranges<'data, R: ReadRef<'data>>(
+    data: R,
+    kind: u32,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Vec<Range<u64>> {
+    let mut found = Vec::new();
+    for_each(data, kind, |symbol, strings| {
+        let at = strings.wrapping_add(symbol.st_name(LE).into());
+        let end = at.saturating_add(MAX_NAME as u64);
+        if data.read_bytes_at_until(at..end, 0).is_ok_and(&wanted) {
+            let start = symbol.st_value(LE);
+            found.push(start..start.saturating_add(symbol.st_size(LE)));
+        }
+    });
+    found
 }
 
 /// The text at a place of a file, up to its zero.

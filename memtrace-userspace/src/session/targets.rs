@@ -189,8 +189,10 @@ impl Targets {
     fn native(&mut self, event: &Native, stack: &[u8]) {
         let Some(target) = self.targets.get_mut(&event.header.space) else { return };
         let process = target.native.get_or_insert_with(|| NativeProcess::new(target.pid));
-        let frames = process.frames(event, stack, &mut self.natives);
-        target.stacks.native(event.id, event.stack, frames);
+        let calls = process.calls(event, stack, &mut self.natives);
+        if target.stacks.native(event.id, event.stack, calls.clone()) {
+            process.want(event.id, calls);
+        }
     }
 
     fn forked(&mut self, event: &Forked) {

@@ -46,10 +46,12 @@ pub(in crate::report) fn line(place: &Place) -> String {
 /// `array_zeros (multiarraymodule.c:2033 in _multiarray_umath.so)`, `read (libc.so.6)`
 pub(in crate::report) fn native(frame: &NativeFrame) -> String {
     let (function, library) = (escaped(&frame.function), escaped(&frame.library));
+    // Where it was built is of no interest here.
+    let file = frame.file.rsplit('/').next().unwrap_or_default();
     match (frame.library.as_str(), frame.file.as_str()) {
         ("", _) => function.into_owned(),
         (_, "") => format!("{function} ({library})"),
-        _ => format!("{function} ({}:{} in {library})", escaped(&frame.file), frame.line),
+        _ => format!("{function} ({}:{} in {library})", escaped(file), frame.line),
     }
 }
 
