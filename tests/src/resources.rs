@@ -90,6 +90,42 @@ pub fn native_library() -> Result<PathBuf> {
     Ok(BUILT.get_or_init(|| library).clone())
 }
 
+/// How much of an extension module's debug information there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symbols {
+    /// In the file itself.
+    Debug,
+    /// Exported names only.
+    Stripped,
+    /// In a file of its own, which the file names with its checksum (`.gnu_debuglink`).
+    Separate,
+}
+
+/// The extension module built from `programs/growth.c`, below `folder`.
+///
+/// # Errors
+/// When there is no C compiler or no binutils, or they fail.
+pub fn growth_extension(folder: &Path, symbols: Symbols) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/growth.c");
+    let (module, debug) = (folder.join("growth.abi3.so"), folder.join("growth.debug"));
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-g", "-Wl,--build-id=none", "-o"])
+        .arg(&module)
+        .arg(source);
+    succeed(&mut cc)?;
+    if symbols == Symbols::Separate {
+        succeed(Command::new("objcopy").arg("--only-keep-debug").arg(&module).arg(&debug))?;
+    }
+    if symbols != Symbols::Debug {
+        succeed(Command::new("strip").arg(&module))?;
+    }
+    if symbols == Symbols::Separate {
+        let link = format!("--add-gnu-debuglink={}", debug.display());
+        succeed(Command::new("objcopy").arg(link).arg(&module))?;
+    }
+    Ok(module)
+}
+
 /// The folder with npm's packages that open reports.
 ///
 /// # Errors

@@ -119,9 +119,14 @@ fn ends(frames: &[Arc<NativeFrame>]) -> Ends<'_> {
     let any = |names: &[&str], library: &str| names.iter().any(|name| library.starts_with(name));
     let is_extension = |frame: &Arc<NativeFrame>| !any(&INTERPRETER, &frame.library);
     let is_libc = |frame: &Arc<NativeFrame>| any(&LIBC, &frame.library);
+    let is_call = |frame: &Arc<NativeFrame>| any(&CALLS, &frame.function);
     // The outermost function of an extension; of CPython's own where only libc is above it.
-    let extension = frames.iter().rposition(|frame| is_extension(frame) && !is_libc(frame));
-    let outermost = extension.map_or(frames.last(), |at| frames.get(at));
+    let of_extension = |frame: &&Arc<NativeFrame>| is_extension(frame) && !is_libc(frame);
+    let outermost = frames
+        .iter()
+        .rfind(|frame| of_extension(frame) && !is_call(frame))
+        .or_else(|| frames.iter().rfind(|frame| !is_call(frame)))
+        .or(frames.last());
     Ends {
         leaf: &leaf.function,
         library: &leaf.library,
@@ -130,4 +135,18 @@ fn ends(frames: &[Arc<NativeFrame>]) -> Ends<'_> {
 }
 
 const INTERPRETER: [&str; 2] = ["libpython", "python"];
+/// How calls of any function are made.
+const CALLS: [&str; 11] = [
+    "PyObject_Vectorcall",
+    "PyObject_Call",
+    "_PyObject_",
+    "_PyVectorcall_",
+    "_PyFunction_",
+    "cfunction_",
+    "method_vectorcall",
+    "type_call",
+    "object_vacall",
+    "wrapperdescr_",
+    "dispatcher_vectorcall",
+];
 const LIBC: [&str; 3] = ["libc.so", "libc-", "ld-linux"];

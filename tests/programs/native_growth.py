@@ -1,0 +1,63 @@
+"""Memory that grows in native code: an extension module of our own, and numpy if it is there.
+
+Usage: native_growth.py EXTENSION. Each marked line grows SIZE in one native function.
+"""
+
+import importlib.machinery
+import importlib.util
+import sys
+
+from protocol import MIB, converse, keep, marked, rss
+
+try:
+    import numpy
+    # What is loaded late grows on the first use.
+    numpy.concatenate([numpy.arange(9.0).repeat(2), numpy.empty(9)]).fill(1)
+    numpy.arange(9.0) + 1.0
+except ImportError:
+    numpy = None
+
+SIZE = 8 * MIB
+WORDS = SIZE // 8
+
+loader = importlib.machinery.ExtensionFileLoader("growth", sys.argv[1])
+spec = importlib.util.spec_from_file_location("growth", sys.argv[1], loader=loader)
+growth = importlib.util.module_from_spec(spec)
+loader.exec_module(growth)
+
+
+def of_the_extension():
+    growth.touching(SIZE)  # mark: touching
+    marked("touching", SIZE)
+    growth.allocating(SIZE)  # mark: allocating
+    marked("allocating", SIZE)
+    growth.reading(SIZE)  # mark: reading
+    marked("reading", SIZE)
+    growth.deep(SIZE)  # mark: deep
+    marked("deep", SIZE)
+
+
+def of_numpy():
+    array = numpy.empty(WORDS)
+    array.fill(1)  # mark: fill
+    marked("fill", SIZE)
+    keep(array)
+    keep(array + 1.0)  # mark: add
+    marked("add", SIZE)
+    keep(numpy.arange(float(WORDS)))  # mark: arange
+    marked("arange", SIZE)
+    keep(numpy.concatenate([array[: WORDS // 2]] * 2))  # mark: concatenate
+    marked("concatenate", SIZE)
+    keep(array[: WORDS // 2].repeat(2))  # mark: repeat
+    marked("repeat", SIZE)
+
+
+def step():
+    of_the_extension()
+    if numpy is not None:
+        of_numpy()
+    return {"numpy": numpy is not None}
+
+
+if __name__ == "__main__":
+    converse(step)
