@@ -61,9 +61,9 @@ pub mod regs {
 #[must_use]
 pub fn telling(word: u64) -> u64 {
     let odd = word & 7 != 0;
-    let library = word >= 0x5000_0000_0000 && word < 0x8000_0000_0000;
+    let library = (0x5000_0000_0000..0x8000_0000_0000).contains(&word);
     // Programs at fixed addresses.
-    let program = word >= 0x40_0000 && word < 0x200_0000;
+    let program = (0x40_0000..0x200_0000).contains(&word);
     let take = u64::from(odd) & (u64::from(library) | u64::from(program));
     word & 0u64.wrapping_sub(take)
 }

@@ -12,7 +12,7 @@ from protocol import MIB, converse, keep, marked, rss
 try:
     import numpy
     # What is loaded late grows on the first use.
-    numpy.concatenate([numpy.arange(9.0).repeat(2), numpy.empty(9)]).fill(1)
+    numpy.arange(9.0).repeat(2).copy().fill(1)
     numpy.arange(9.0) + 1.0
 except ImportError:
     numpy = None
@@ -46,8 +46,8 @@ def of_numpy():
     marked("add", SIZE)
     keep(numpy.arange(float(WORDS)))  # mark: arange
     marked("arange", SIZE)
-    keep(numpy.concatenate([array[: WORDS // 2]] * 2))  # mark: concatenate
-    marked("concatenate", SIZE)
+    keep(array.copy())  # mark: copy
+    marked("copy", SIZE)
     keep(array[: WORDS // 2].repeat(2))  # mark: repeat
     marked("repeat", SIZE)
 

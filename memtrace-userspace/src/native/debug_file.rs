@@ -4,7 +4,7 @@
 //! id, or the checksum that the link names, belongs to another build and is not used.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use object::{Object, ReadCache};
@@ -83,6 +83,7 @@ fn open(path: &Path) -> Option<File> {
 }
 
 fn checksum(mut file: &File) -> Option<u32> {
+    file.rewind().ok()?;
     let mut sum = crc32fast::Hasher::new();
     let mut bytes = vec![0; 1 << 16];
     loop {

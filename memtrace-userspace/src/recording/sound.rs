@@ -5,7 +5,7 @@
 //! they are and add its figures up in any order without overflow. Whether the figures obey the law
 //! is not asked here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::history::Entry;
 use crate::history::entry::{Change, Ended, Names, SpaceId, StackName, Window};
@@ -59,8 +59,8 @@ pub(super) struct SoFar {
     places: u32,
     natives: u32,
     stacks: u32,
-    /// Those with native frames.
-    native_stacks: HashSet<u32>,
+    /// Of each stack: whether it has native frames.
+    with_native: Vec<bool>,
     threads: u32,
     spaces: HashMap<SpaceId, SpaceSoFar>,
     /// Where the last window of any space ended.
@@ -132,11 +132,10 @@ impl SoFar {
             match stack {
                 StackName::Native { frames, below } => {
                     known("stack", below.0, self.stacks)?;
-                    if frames.is_empty() || self.native_stacks.contains(&below.0) {
+                    if frames.is_empty() || self.with_native[below.0 as usize] {
                         return Err(Unsound::NoFrames);
                     }
                     frames.iter().try_for_each(|it| known("native frame", it.0, self.natives))?;
-                    self.native_stacks.insert(self.stacks);
                 }
                 StackName::Unattributed { name, .. } => known("text", name.0, self.texts)?,
                 StackName::Lines { frames, .. } if frames.is_empty() => {
@@ -146,6 +145,7 @@ impl SoFar {
                     frames.iter().try_for_each(|frame| known("place", frame.0, self.places))?;
                 }
             }
+            self.with_native.push(matches!(stack, StackName::Native { .. }));
             grow(&mut self.stacks, 1)?;
         }
         for thread in &names.threads {
