@@ -28,6 +28,8 @@ pub struct Snapshot {
     head: Native,
     bytes: [u8; MAX_STACK_BYTES],
     top: [u64; TOP_WORDS],
+    /// The last one that user space had: many faults in a row are one's.
+    last: u64,
 }
 
 /// Working memory of one program run, as `SCRATCH`.
@@ -64,8 +66,9 @@ pub fn above(space: &mut Space, stack: u64) -> u64 {
     // SAFETY: `top` is as long as said.
     let read = unsafe { UserMemory.read_raw(head.sp, top, (8 * TOP_WORDS) as u32) };
     let id = if read { key(stack, head.ip, head.sp, &snapshot.top) } else { stack };
+    let same = id == stack || id == snapshot.last;
     // SAFETY: only presence is asked.
-    let known = id == stack || unsafe { NATIVES_SENT.get(id) }.is_some();
+    let known = same || unsafe { NATIVES_SENT.get(id) }.is_some();
     if !known {
         head.id = id;
         head.stack = stack;
@@ -74,7 +77,11 @@ pub fn above(space: &mut Space, stack: u64) -> u64 {
         unsafe { bpf_loop(CHUNKS, copy_chunk as *mut c_void, core::ptr::null_mut(), 0) };
     }
     scratch.busy = 0;
-    if known || send(space, snapshot, id) { id } else { stack }
+    if known || send(space, snapshot, id) {
+        snapshot.last = id;
+        return id;
+    }
+    stack
 }
 
 const CHUNKS: u32 = (MAX_STACK_BYTES / STACK_CHUNK) as u32;

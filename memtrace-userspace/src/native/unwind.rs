@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use framehop::{ExplicitModuleSectionInfo, Module};
 use gimli::{
-    BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian,
     UnwindContext, UnwindSection, UnwindTableRow,
 };
 use object::{Object, ObjectSegment};
@@ -81,77 +81,90 @@ impl Tables {
     }
 
     /// Parts that gcc has put elsewhere (`.cold`) of the functions at `whole`, which a stripped file
-    /// has no names for. Such a part begins in the middle of its function: with its frame made and
-    /// its registers saved, where a function of its own begins with nothing but a return address.
-    /// A part whose frame is as large as the function's largest, and as no other function's, is its.
+    /// has no names for. The entry of such a part follows its function's own, and the part begins in
+    /// the middle of it: with a frame as large as the function's largest, and its registers saved.
     pub(super) fn cold_parts(&self, whole: &[Range<u64>]) -> Vec<Range<u64>> {
         let Some((frame, bases)) = self.eh_frame() else { return Vec::new() };
         let mut context = UnwindContext::new();
-        let mut sizes: Vec<String> = Vec::new();
         let mut parts = Vec::new();
+        // The largest frame of the function whose parts may follow.
+        let mut expected = None;
         let mut entries = frame.entries(&bases);
         while let Ok(Some(entry)) = entries.next() {
             let gimli::CieOrFde::Fde(partial) = entry else { continue };
             let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else { continue };
             let range = fde.initial_address()..fde.end_address();
             if whole.iter().any(|whole| whole.contains(&range.start)) {
-                sizes.extend(rows(&fde, &frame, &bases, &mut context).map(|rows| rows.saved));
-            } else if let Some(rows) = rows(&fde, &frame, &bases, &mut context)
-                && !rows.begins_a_function
-            {
-                parts.push((range, rows.first));
+                expected = frames(&fde, &frame, &bases, &mut context).map(|(_, largest)| largest);
+            } else if let Some(largest) = &expected {
+                match frames(&fde, &frame, &bases, &mut context) {
+                    Some((first, _)) if first == *largest => parts.push(range),
+                    _ => expected = None,
+                }
             }
         }
-        parts.retain(|(_, first)| sizes.contains(first));
-        parts.into_iter().map(|(range, _)| range).collect()
+        parts
     }
 }
 
-/// What a function's unwind table says, as far as it tells its parts.
-struct Rows {
-    /// Whether nothing but the return address is on the stack at its first instruction.
-    begins_a_function: bool,
-    first: String,
-    /// The row with the largest frame.
-    saved: String,
-}
+/// A function's frame: how many registers it has saved, how large it is, and where they are.
+type Frame = (usize, u64, Vec<String>);
 
-fn rows(
+/// The frame at a function's first instruction, and the largest that it has.
+fn frames(
     fde: &Fde<'_>,
     frame: &EhFrame<Slice<'_>>,
     bases: &BaseAddresses,
     context: &mut UnwindContext<usize>,
-) -> Option<Rows> {
+) -> Option<(Frame, Frame)> {
     let mut table = fde.rows(frame, bases, context).ok()?;
-    let mut found: Option<(Rows, usize)> = None;
+    let mut first = None;
+    let mut largest = None;
     while let Ok(Some(row)) = table.next_row() {
-        let (text, saved) = (described(row), row.registers().count());
-        match &mut found {
-            None => {
-                let begins_a_function = saved <= 1;
-                let rows = Rows { begins_a_function, first: text.clone(), saved: text };
-                found = Some((rows, saved));
-            }
-            Some((rows, most))
-                if saved > *most || (saved == *most && longer(&text, &rows.saved)) =>
-            {
-                rows.saved = text;
-                *most = saved;
-            }
-            Some(_) => {}
-        }
+        let frame = Some(described(row));
+        first = first.or_else(|| frame.clone());
+        largest = largest.max(frame);
     }
-    found.map(|(rows, _)| rows)
+    Some((first?, largest?))
 }
 
-fn longer(text: &str, than: &str) -> bool {
-    (text.len(), text) > (than.len(), than)
-}
-
-/// Where a row has the frame and the saved registers.
-fn described(row: &UnwindTableRow<usize>) -> String {
+fn described(row: &UnwindTableRow<usize>) -> Frame {
+    let size = match row.cfa() {
+        CfaRule::RegisterAndOffset { offset, .. } => offset.unsigned_abs(),
+        CfaRule::Expression(_) => 0,
+    };
     let mut registers: Vec<String> =
         row.registers().map(|(register, rule)| format!("{}:{rule:?}", register.0)).collect();
     registers.sort();
-    format!("{:?} {}", row.cfa(), registers.join(" "))
+    (registers.len(), size, registers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use object::ReadCache;
+    use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
+
+    use super::*;
+    use crate::native::symbols;
+
+    /// Any program with symbols will do: what the tables say of its parts must be what they say.
+    #[test]
+    fn parts_are_found_by_unwind_tables_as_by_names() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let cache = ReadCache::new(&file);
+        let tables = Tables::read(&object::File::parse(&cache).unwrap());
+        let own = parts_are_found_by_unwind_tables_as_by_names as *const () as u64;
+        let whole = symbols::ranges(&cache, SHT_SYMTAB, |name| {
+            name.windows(10).any(|part| part == b"cold_parts")
+        });
+        assert!(!whole.is_empty() && own != 0);
+        for range in &whole {
+            assert_eq!(tables.function(range.start + 1), Some(range.clone()));
+        }
+        // rustc puts no part of a function elsewhere, and a neighbour is none.
+        assert_eq!(tables.cold_parts(&whole), []);
+        assert_eq!(symbols::ranges(&cache, SHT_DYNSYM, |name| name == b"cold_parts"), []);
+    }
 }

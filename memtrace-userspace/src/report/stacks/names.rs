@@ -93,6 +93,19 @@ mod tests {
     }
 
     #[test]
+    fn native_frames_say_where_they_are_as_far_as_that_is_known() {
+        let frame = |library: &str, file: &str| NativeFrame {
+            function: "f;1".into(),
+            library: library.into(),
+            file: file.into(),
+            line: 7,
+        };
+        assert_eq!(native(&frame("libx.so 1", "/src/x.c")), "f\\x3b1 (x.c:7 in libx.so 1)");
+        assert_eq!(native(&frame("libx.so", "")), "f\\x3b1 (libx.so)");
+        assert_eq!(native(&frame("", "")), "f\\x3b1");
+    }
+
+    #[test]
     fn threads_are_told_apart_by_their_numbers() {
         let named = |tid, name: &str| thread(&Thread { tid, name: name.into() });
         assert_eq!(named(12, "a;b"), "thread 12: a\\x3bb");
