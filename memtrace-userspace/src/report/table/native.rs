@@ -63,6 +63,8 @@ pub(super) fn write(
         let mut cells = [sum.net, sum.grown, sum.resident].map(mib).to_vec();
         cells.push(sum.events.to_string());
         let Ends { leaf, library, outermost } = ends;
+        // `libc.so.6`, `_multiarray_umath.cpython-312-x86_64-linux-gnu.so`
+        let library = library.split('.').next().unwrap_or_default();
         let named =
             if library.is_empty() { (*leaf).to_owned() } else { format!("{leaf} ({library})") };
         cells.push(printable(&named).into_owned());
