@@ -22,6 +22,9 @@ mod unwind;
 mod limits {
     /// Frames taken from one snapshot. Between two evaluations of Python frames there are tens.
     pub(super) const MAX_NATIVE_FRAMES: usize = 128;
+    /// Addresses of code of one process whose meaning is kept: ten times what importing and using
+    /// numpy comes to.
+    pub(super) const MAX_ADDRESSES: usize = 1 << 16;
     /// Bytes of one section of unwind tables. Chromium's are 40 MiB.
     pub(super) const MAX_UNWIND_SECTION: u64 = 128 << 20;
     /// Bytes of one symbol or string table, as in `python::image`.

@@ -1,6 +1,7 @@
-"""Memory that grows in native code: an extension module of our own, and numpy if it is there.
+"""Memory that grows in native code: an extension module of our own, numpy if it is there, and pandas
+if that is asked for.
 
-Usage: native_growth.py EXTENSION. Each marked line grows SIZE in one native function.
+Usage: native_growth.py EXTENSION [--pandas]. Each marked line grows SIZE in one native function.
 """
 
 import importlib.machinery
@@ -52,8 +53,24 @@ def of_numpy():
     marked("repeat", SIZE)
 
 
+def of_pandas():
+    from pandas._libs import algos
+    labels = numpy.arange(WORDS, dtype=numpy.intp) % 97
+
+    def sort():
+        keep(algos.groupsort_indexer(labels, 97))  # mark: pandas
+        marked("pandas", SIZE)
+
+    return sort
+
+
+sort = of_pandas() if "--pandas" in sys.argv else None
+
+
 def step():
     of_the_extension()
+    if sort is not None:
+        sort()
     if numpy is not None:
         of_numpy()
     return {"numpy": numpy is not None}

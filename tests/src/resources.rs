@@ -142,8 +142,20 @@ pub fn viewers() -> Result<PathBuf> {
 /// # Errors
 /// When pip can't install it.
 pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
+    from_pypi(python, "numpy", &["--no-deps"])
+}
+
+/// The same for pandas, with what it needs (numpy among it).
+///
+/// # Errors
+/// When pip can't install it.
+pub fn pandas(python: &Interpreter) -> Result<PathBuf> {
+    from_pypi(python, "pandas", &[])
+}
+
+fn from_pypi(python: &Interpreter, package: &str, options: &[&str]) -> Result<PathBuf> {
     let (major, minor, _) = python.version;
-    let folder = target_folder().join(format!("memtrace-tests/numpy-{major}.{minor}"));
+    let folder = target_folder().join(format!("memtrace-tests/{package}-{major}.{minor}"));
     made_once(&folder, |fresh| {
         // Debian's interpreters come without pip: another serves them, of the same version first.
         let others = interpreters::all();
@@ -154,12 +166,12 @@ pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
         let with_pip = same.chain(others.iter().rev()).find(has_pip).context("no pip anywhere")?;
         let mut pip = Command::new(&with_pip.path);
         pip.arg("-m").arg("pip").arg("install").arg(format!("--python-version={major}.{minor}"));
-        pip.args(["--no-deps", "--quiet", "--disable-pip-version-check"]);
+        pip.args(options).args(["--quiet", "--disable-pip-version-check"]);
         pip.args(["--root-user-action=ignore", "--only-binary", ":all:", "--target"]);
-        succeed(pip.arg(fresh).arg("numpy")).map(drop).context(
-            "the line tests need numpy from PyPI (or a folder with it at the place named here)",
-        )
+        succeed(pip.arg(fresh).arg(package)).map(drop).with_context(|| {
+            format!("tests need {package} from PyPI (or a folder with it at the place named here)")
+        })
     })
-    .with_context(|| format!("numpy for {python} in {}", folder.display()))?;
+    .with_context(|| format!("{package} for {python} in {}", folder.display()))?;
     Ok(folder)
 }

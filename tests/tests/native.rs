@@ -155,6 +155,24 @@ fn growth_is_on_native_functions_and_lines_on_every_python() -> Result<()> {
     })
 }
 
+/// pandas' own modules are stripped: their functions have no name, their library has.
+#[test]
+fn growth_in_pandas_is_on_its_module_and_line() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let extension = growth_extension(folder.path(), Symbols::Stripped)?;
+    let extension = extension.to_str().context("a folder with a readable name")?;
+    let python = newest()?;
+    let mut command = command(&python, "native_growth.py", &[extension, "--pandas"])?;
+    command.env("PYTHONPATH", resources::pandas(&python)?);
+    let traced = traced::trace_target(Target::start_command(command)?, &["--native"])?;
+    let natives = natives(traced.process()?)?;
+    let mark = traced.truth.mark("pandas")?;
+    let own = natives.iter().filter(|native| native.library.starts_with("algos."));
+    let grown: i64 = own.map(|native| native.self_grown_bytes.min(native.below(mark))).sum();
+    ensure!(grown >= mark.grown()? * 95 / 100, "pandas' algos grew {grown}: {natives:?}");
+    check::law(&traced.report)
+}
+
 /// Stripped, linked statically and optimised at link time.
 fn debian() -> Result<Interpreter> {
     let found = supported()?.into_iter().find(|one| one.path.starts_with("/usr/bin"));

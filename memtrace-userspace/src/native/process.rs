@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::file::NativeFile;
 use super::files::NativeFiles;
-use super::limits::MAX_NATIVE_FRAMES;
+use super::limits::{MAX_ADDRESSES, MAX_NATIVE_FRAMES};
 use super::sections::Bytes;
 use crate::ledger::{Calls, StackKey};
 use crate::profile::NativeFrame;
@@ -117,9 +117,7 @@ impl NativeProcess {
             !places.iter().any(|new| new.range == old.range && new.mapped == old.mapped)
         });
         if gone {
-            self.name_wanted();
-            self.meanings.clear();
-            self.names.clear();
+            self.forget();
             self.generation += 1;
         }
         debug!("process {}: {} pieces of code", self.pid, places.len());
@@ -133,9 +131,20 @@ impl NativeProcess {
         }
     }
 
+    /// Forgets what addresses stand for, once those that are wanted have their names.
+    fn forget(&mut self) {
+        self.name_wanted();
+        self.meanings.clear();
+        self.names.clear();
+    }
+
     /// The native calls of a snapshot, as far as they were made by the innermost Python frame: up to
     /// CPython's frame evaluation, or to the thread's beginning.
     pub fn calls(&mut self, head: &Native, stack: &[u8], files: &mut NativeFiles) -> Calls {
+        if self.meanings.len() > MAX_ADDRESSES {
+            // Programs that make code at run time come to new addresses for ever.
+            self.forget();
+        }
         let age = self.looked.map(|at| at.elapsed());
         if age.is_none_or(|age| age > LATEST) {
             self.look(files);
