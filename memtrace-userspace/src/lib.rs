@@ -12,6 +12,7 @@ pub mod command;
 pub mod history;
 pub mod kernel;
 pub mod ledger;
+pub mod native;
 pub mod profile;
 pub mod python;
 pub mod recording;

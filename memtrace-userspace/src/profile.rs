@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 pub use lines::lines_of;
 pub use memory::Memory;
+pub use native::{NativeFigures, NativeFrame, NativeRow};
 pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
@@ -15,6 +16,7 @@ use crate::units::{Bytes, Nanos};
 pub mod filter;
 mod lines;
 mod memory;
+mod native;
 mod sources;
 
 /// What was traced, from the first attach to the last detach.
@@ -119,6 +121,8 @@ pub struct StackFigures {
     pub thread: usize,
     /// Leaf first, never empty: stacks without a line are unattributed.
     pub frames: Vec<Arc<Place>>,
+    /// Native frames above those, leaf first; empty when they are not known or were not asked for.
+    pub native: Vec<Arc<NativeFrame>>,
     /// Added by it.
     pub grown: Memory,
     /// Of what it had grown: given back, by whomever.
@@ -263,6 +267,8 @@ pub struct Unattributed {
     pub net: Memory,
     /// Events in it.
     pub events: u64,
+    /// What of it is known by native frames; the rest of it isn't.
+    pub native: Vec<NativeRow>,
 }
 
 /// What tracing cost.

@@ -42,6 +42,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// Records taken in one go before anything else gets its turn.
 const BATCH: usize = 1 << 16;
 
+/// The same where records of native stacks are among them, each of which takes ten times as long.
+const NATIVE_BATCH: usize = 1 << 10;
+
 /// What stops tracing before it has begun.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -119,6 +122,7 @@ pub struct Session {
     ring: Ring,
     targets: Targets,
     window: Duration,
+    batch: usize,
     /// When the open window is to be closed.
     closes: Instant,
 }
@@ -149,7 +153,9 @@ impl Session {
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
         let targets = Targets::new(probes, plan);
-        Ok(Self { ring, targets, window: plan.window, closes: Instant::now() + plan.window })
+        let batch = if plan.options.native { NATIVE_BATCH } else { BATCH };
+        let (window, closes) = (plan.window, Instant::now() + plan.window);
+        Ok(Self { ring, targets, window, batch, closes })
     }
 
     /// Begins to trace a process whose interpreter was found; returns Python's version.
@@ -204,10 +210,14 @@ impl Session {
                 () = sleep_until(due.unwrap_or_else(|| Instant::now() + TICK).into()),
                     if due.is_some() => {}
             }
-            while self.drain() == BATCH {
+            while self.drain() == self.batch {
                 // A storm must not keep us from the signal that ends it.
                 if is_ready(stop).await {
                     return Ok(Step::Asked);
+                }
+                // Nor from an interpreter that starts, since records of stacks take their time.
+                if self.batch < BATCH {
+                    self.targets.tend(Instant::now())?;
                 }
             }
             let now = Instant::now();
@@ -251,7 +261,7 @@ impl Session {
     /// Books what is waiting; returns how many records there were.
     fn drain(&mut self) -> usize {
         let targets = &mut self.targets;
-        self.ring.drain(BATCH, |bytes| match decode(bytes) {
+        self.ring.drain(self.batch, |bytes| match decode(bytes) {
             Ok(event) => targets.handle(event),
             Err(error) => warn!("{error}"),
         })

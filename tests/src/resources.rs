@@ -94,6 +94,42 @@ pub fn native_library() -> Result<PathBuf> {
     Ok(BUILT.get_or_init(|| library).clone())
 }
 
+/// How much of an extension module's debug information there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symbols {
+    /// In the file itself.
+    Debug,
+    /// Exported names only.
+    Stripped,
+    /// In a file of its own, which the file names with its checksum (`.gnu_debuglink`).
+    Separate,
+}
+
+/// The extension module built from `programs/growth.c`, below `folder`.
+///
+/// # Errors
+/// When there is no C compiler or no binutils, or they fail.
+pub fn growth_extension(folder: &Path, symbols: Symbols) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/growth.c");
+    let (module, debug) = (folder.join("growth.abi3.so"), folder.join("growth.debug"));
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-g", "-Wl,--build-id=none", "-o"])
+        .arg(&module)
+        .arg(source);
+    succeed(&mut cc)?;
+    if symbols == Symbols::Separate {
+        succeed(Command::new("objcopy").arg("--only-keep-debug").arg(&module).arg(&debug))?;
+    }
+    if symbols != Symbols::Debug {
+        succeed(Command::new("strip").arg(&module))?;
+    }
+    if symbols == Symbols::Separate {
+        let link = format!("--add-gnu-debuglink={}", debug.display());
+        succeed(Command::new("objcopy").arg(link).arg(&module))?;
+    }
+    Ok(module)
+}
+
 /// The folder with npm's packages that open reports.
 ///
 /// # Errors
@@ -110,8 +146,20 @@ pub fn viewers() -> Result<PathBuf> {
 /// # Errors
 /// When pip can't install it.
 pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
+    from_pypi(python, "numpy", &["--no-deps"])
+}
+
+/// The same for pandas, with what it needs (numpy among it).
+///
+/// # Errors
+/// When pip can't install it.
+pub fn pandas(python: &Interpreter) -> Result<PathBuf> {
+    from_pypi(python, "pandas", &[])
+}
+
+fn from_pypi(python: &Interpreter, package: &str, options: &[&str]) -> Result<PathBuf> {
     let (major, minor, _) = python.version;
-    let folder = target_folder().join(format!("memtrace-tests/numpy-{major}.{minor}"));
+    let folder = target_folder().join(format!("memtrace-tests/{package}-{major}.{minor}"));
     made_once(&folder, |fresh| {
         // Debian's interpreters come without pip: another serves them, of the same version first.
         let others = interpreters::all();
@@ -122,12 +170,12 @@ pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
         let with_pip = same.chain(others.iter().rev()).find(has_pip).context("no pip anywhere")?;
         let mut pip = Command::new(&with_pip.path);
         pip.arg("-m").arg("pip").arg("install").arg(format!("--python-version={major}.{minor}"));
-        pip.args(["--no-deps", "--quiet", "--disable-pip-version-check"]);
+        pip.args(options).args(["--quiet", "--disable-pip-version-check"]);
         pip.args(["--root-user-action=ignore", "--only-binary", ":all:", "--target"]);
-        succeed(pip.arg(fresh).arg("numpy")).map(drop).context(
-            "the line tests need numpy from PyPI (or a folder with it at the place named here)",
-        )
+        succeed(pip.arg(fresh).arg(package)).map(drop).with_context(|| {
+            format!("tests need {package} from PyPI (or a folder with it at the place named here)")
+        })
     })
-    .with_context(|| format!("numpy for {python} in {}", folder.display()))?;
+    .with_context(|| format!("{package} for {python} in {}", folder.display()))?;
     Ok(folder)
 }

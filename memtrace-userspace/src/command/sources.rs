@@ -66,10 +66,15 @@ impl SourceKeeper {
         self.texts.extend(names.texts.iter().cloned());
         self.functions.extend(names.functions.iter().cloned());
         self.places.extend(names.places.iter().map(|place| place.function.0));
-        self.stacks.extend(names.stacks.iter().map(|stack| match stack {
-            StackName::Lines { frames, .. } => frames.clone(),
-            StackName::Unattributed { .. } => Vec::new(),
-        }));
+        for stack in &names.stacks {
+            self.stacks.push(match stack {
+                StackName::Lines { frames, .. } => frames.clone(),
+                StackName::Unattributed { .. } => Vec::new(),
+                StackName::Native { below, .. } => {
+                    self.stacks.get(below.0 as usize).cloned().unwrap_or_default()
+                }
+            });
+        }
     }
 
     fn of_window(&mut self, window: &Window, files: &Arc<TargetFiles>) -> Vec<Source> {

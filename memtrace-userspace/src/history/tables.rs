@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Inconsistent;
-use super::entry::{FunctionId, Names, PlaceId, StackId, StackName, TextId, ThreadId};
-use crate::profile::{FunctionSpan, Place, Reason, Thread};
+use super::entry::{FunctionId, Names, NativeId, PlaceId, StackId, StackName, TextId, ThreadId};
+use crate::profile::{FunctionSpan, NativeFrame, Place, Reason, Thread};
 
 /// A stack, resolved.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) enum Stack {
     Lines { frames: Vec<PlaceId>, truncated: bool },
     /// Why no line answers, and whose name that has.
     Unattributed { reason: Reason, name: String },
+    /// Native frames above a stack of the other kinds.
+    Native { frames: Vec<NativeId>, below: StackId },
 }
 
 /// A place, and the function it is in.
@@ -28,6 +30,7 @@ pub(super) struct Tables {
     texts: Vec<String>,
     functions: Vec<FunctionSpan>,
     places: Vec<NamedPlace>,
+    natives: Vec<Arc<NativeFrame>>,
     stacks: Vec<Stack>,
     threads: Vec<Thread>,
 }
@@ -61,6 +64,15 @@ impl Tables {
             });
             self.places.push(NamedPlace { place, function });
         }
+        for native in &names.natives {
+            let native = Arc::new(NativeFrame {
+                function: self.text(native.function)?.to_owned(),
+                library: self.text(native.library)?.to_owned(),
+                file: self.text(native.file)?.to_owned(),
+                line: native.line,
+            });
+            self.natives.push(native);
+        }
         for stack in &names.stacks {
             let stack = match stack {
                 StackName::Lines { frames, .. } if frames.is_empty() => {
@@ -71,6 +83,15 @@ impl Tables {
                         unnamed(self.places.get(*number as usize), "place", *number)?;
                     }
                     Stack::Lines { frames: frames.clone(), truncated: *truncated }
+                }
+                StackName::Native { frames, below } => {
+                    for NativeId(number) in frames {
+                        unnamed(self.natives.get(*number as usize), "native frame", *number)?;
+                    }
+                    if frames.is_empty() || matches!(self.stack(*below)?, Stack::Native { .. }) {
+                        return Err(Inconsistent::NoFrames);
+                    }
+                    Stack::Native { frames: frames.clone(), below: *below }
                 }
                 StackName::Unattributed { reason, name } => {
                     Stack::Unattributed { reason: *reason, name: self.text(*name)?.to_owned() }
@@ -91,6 +112,19 @@ impl Tables {
 
     pub(super) fn stack(&self, StackId(number): StackId) -> Result<&Stack, Inconsistent> {
         unnamed(self.stacks.get(number as usize), "stack", number)
+    }
+
+    /// A stack, and the native frames above it. What is returned has none itself.
+    pub(super) fn parted(&self, stack: StackId) -> Result<(&Stack, &[NativeId]), Inconsistent> {
+        match self.stack(stack)? {
+            Stack::Native { frames, below } => Ok((self.stack(*below)?, frames)),
+            stack => Ok((stack, &[])),
+        }
+    }
+
+    /// A native frame whose id was checked.
+    pub(super) fn native(&self, NativeId(number): NativeId) -> &Arc<NativeFrame> {
+        &self.natives[number as usize]
     }
 
     pub(super) fn thread(&self, ThreadId(number): ThreadId) -> Result<&Thread, Inconsistent> {

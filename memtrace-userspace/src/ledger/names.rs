@@ -6,17 +6,18 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::UNKNOWN_INSTR;
 
 use super::stacks::{NamedFrame, NamedStack};
 use crate::history::entry::{
-    Function, FunctionId, Names, PlaceId, PlaceName, SpaceId, StackId, StackName, TextId, ThreadId,
-    ThreadName,
+    Function, FunctionId, Names, NativeId, NativeName, PlaceId, PlaceName, SpaceId, StackId,
+    StackName, TextId, ThreadId, ThreadName,
 };
 use crate::history::{MAX_THREADS, OTHER_THREADS};
-use crate::profile::Reason;
+use crate::profile::{NativeFrame, Reason};
 use crate::python::{LineTable, LineTableKind};
 
 /// Ids of values, in the order in which they were met.
@@ -48,6 +49,7 @@ pub struct NameBook {
     texts: Table<String>,
     functions: Table<Function>,
     places: Table<PlaceName>,
+    natives: Table<NativeName>,
     stacks: Table<StackName>,
     threads: HashMap<(SpaceId, u32), ThreadId>,
     threads_of_space: HashMap<SpaceId, usize>,
@@ -94,6 +96,25 @@ impl NameBook {
     pub fn row(&mut self, reason: Reason, name: &str) -> StackId {
         let name = self.text(name);
         self.named(StackName::Unattributed { reason, name })
+    }
+
+    /// The id of a stack with native frames above it.
+    pub fn with_native(&mut self, below: StackId, frames: &[Arc<NativeFrame>]) -> StackId {
+        let frames: Vec<NativeId> = frames.iter().map(|frame| self.native(frame)).collect();
+        if frames.is_empty() {
+            return below;
+        }
+        self.named(StackName::Native { frames, below })
+    }
+
+    fn native(&mut self, frame: &NativeFrame) -> NativeId {
+        let native = NativeName {
+            function: self.text(&frame.function),
+            library: self.text(&frame.library),
+            file: self.text(&frame.file),
+            line: frame.line,
+        };
+        NativeId(self.natives.id(native, &mut self.fresh.natives))
     }
 
     fn named(&mut self, stack: StackName) -> StackId {

@@ -98,7 +98,18 @@ fn samples(
 ) {
     let mut location_id = match stack.what {
         What::Lines(lines) => {
-            lines.frames.iter().map(|place| builder.line(mapping, place)).collect()
+            let native = lines.native.iter().map(|frame| (None, Some(frame)));
+            let all = native.chain(lines.frames.iter().map(|place| (Some(place), None)));
+            all.filter_map(|frame| match frame {
+                (Some(place), _) => Some(builder.line(mapping, place)),
+                (None, native) => Some(builder.native(native?)),
+            })
+            .collect()
+        }
+        What::Native(row, part) => {
+            let mut ids: Vec<_> = part.frames.iter().map(|frame| builder.native(frame)).collect();
+            ids.push(builder.artificial(mapping, &names::unattributed(row)));
+            ids
         }
         What::Row(row) => vec![builder.artificial(mapping, &names::unattributed(row))],
         What::Gap(_) => vec![builder.artificial(mapping, names::GAP)],
@@ -110,7 +121,7 @@ fn samples(
             label.push(builder.label("thread", &thread.name));
         }
     }
-    if let What::Row(row) = stack.what {
+    if let What::Row(row) | What::Native(row, _) = stack.what {
         label.push(builder.label("unattributed", row.reason.as_str()));
     }
 

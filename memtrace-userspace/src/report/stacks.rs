@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::measure::Measure;
-use crate::profile::{Memory, Place, ProcessProfile, Profile, StackFigures, Thread, Unattributed};
+use crate::profile::{
+    Memory, NativeRow, Place, ProcessProfile, Profile, StackFigures, Thread, Unattributed,
+};
 
 pub(super) mod names;
 
@@ -40,8 +42,10 @@ pub(super) struct Stack<'a> {
 pub(super) enum What<'a> {
     /// Of lines.
     Lines(&'a StackFigures),
-    /// Of what no line answers for.
+    /// Of what no line answers for and no native frame is known of.
     Row(&'a Unattributed),
+    /// Of what no line answers for, by native frames.
+    Native(&'a Unattributed, &'a NativeRow),
     /// Of what breaks the law.
     Gap(Memory),
 }
@@ -50,7 +54,11 @@ impl Stack<'_> {
     pub(super) fn value(&self, measure: Measure) -> i64 {
         match (self.what, measure) {
             (What::Lines(stack), _) => measure.of_stack(stack),
-            (What::Row(row), _) => measure.of_row(row),
+            (What::Row(row), _) => {
+                let native: i64 = row.native.iter().map(|part| measure.of_native_row(part)).sum();
+                measure.of_row(row) - native
+            }
+            (What::Native(_, part), _) => measure.of_native_row(part),
             (What::Gap(_), Measure::Events) => 0,
             (What::Gap(gap), _) => gap.total().0,
         }
@@ -63,7 +71,10 @@ pub(super) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
     let lines: Memory = process.stacks.iter().map(StackFigures::net).sum();
     let gap = process.after - (process.before + lines + process.unattributed_net());
     let gap = Some(gap).filter(|gap| *gap != Memory::ZERO).map(What::Gap);
-    let rows = process.unattributed.iter().map(What::Row);
+    let rows = process.unattributed.iter().flat_map(|row| {
+        let native = row.native.iter().map(move |part| What::Native(row, part));
+        native.chain([What::Row(row)])
+    });
     let lines = process
         .stacks
         .iter()
@@ -108,6 +119,15 @@ fn push_frames(text: &mut String, stack: &Stack<'_>, split_threads: bool, lines:
             }
             for place in figures.frames.iter().rev() {
                 push(lines.entry(Arc::as_ptr(place)).or_insert_with(|| names::line(place)));
+            }
+            for frame in figures.native.iter().rev() {
+                push(&names::native(frame));
+            }
+        }
+        What::Native(row, part) => {
+            push(&names::unattributed(row));
+            for frame in part.frames.iter().rev() {
+                push(&names::native(frame));
             }
         }
         What::Row(row) => push(&names::unattributed(row)),

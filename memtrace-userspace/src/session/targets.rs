@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memtrace_common::event::{Execed, Exited, Forked, Header};
+use memtrace_common::native::Native;
 use memtrace_common::settings::{CHECKED, CLOSED, Space, Tally};
 use tracing::debug;
 
@@ -16,6 +17,7 @@ use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::{Plan, SessionError, Traced};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
+use crate::native::{NativeFiles, NativeProcess};
 use crate::profile::Ending;
 use crate::python::Images;
 use crate::python::Interpreter;
@@ -42,6 +44,7 @@ pub(super) struct Targets {
     checked: Instant,
     haste: Haste,
     kills: Kills,
+    natives: NativeFiles,
 }
 
 impl Targets {
@@ -59,6 +62,7 @@ impl Targets {
             checked: Instant::now(),
             haste: Haste::default(),
             kills: Kills::new(),
+            natives: NativeFiles::default(),
         }
     }
 
@@ -145,7 +149,11 @@ impl Targets {
     /// One record of the kernel side.
     pub(super) fn handle(&mut self, event: Event<'_>) {
         match event {
-            Event::Growth(event) => self.with(event.header, |target| target.books.growth(&event)),
+            Event::Growth(mut event) => self.with(event.header, |target| {
+                event.stack = target.stacks.counted_by(event.stack);
+                target.books.growth(&event);
+            }),
+            Event::Native(event, stack) => self.native(&event, stack),
             Event::Returned(event) => {
                 self.with(event.header, |target| target.books.returned(&event));
             }
@@ -178,6 +186,15 @@ impl Targets {
         }
     }
 
+    fn native(&mut self, event: &Native, stack: &[u8]) {
+        let Some(target) = self.targets.get_mut(&event.header.space) else { return };
+        let process = target.native.get_or_insert_with(|| NativeProcess::new(target.pid));
+        let calls = process.calls(event, stack, &mut self.natives);
+        if target.stacks.native(event.id, event.stack, calls.clone()) {
+            process.want(event.id, calls);
+        }
+    }
+
     fn forked(&mut self, event: &Forked) {
         let mut child = Target::new(event.pid, event.header.space, event.mm, event.pages);
         let mut interpreter = None;
@@ -185,6 +202,7 @@ impl Targets {
             child.parent = Some(parent.pid);
             child.python.clone_from(&parent.python);
             child.files.clone_from(&parent.files);
+            child.native = parent.native.as_ref().map(|native| native.forked(event.pid));
             if child.command.is_empty() {
                 child.command.clone_from(&parent.command);
             }

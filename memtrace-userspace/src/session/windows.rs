@@ -7,6 +7,7 @@ use super::targets::Targets;
 use crate::history::Entry;
 use crate::history::entry::{Began, Ended, Known, SpaceId, StackId, ThreadId};
 use crate::ledger::{Counted, Pages, WindowFigures, memory, window};
+use crate::native::NativeProcess;
 use crate::profile::Reason;
 use crate::units::{Bytes, Nanos};
 
@@ -114,12 +115,20 @@ impl Target {
         counted: Counted,
         journal: &mut Journal,
     ) {
+        self.name_native_frames();
         let (space, pid) = (self.id(), self.pid);
         let kind = self.python.as_ref().map(|known| known.line_table);
         let stacks = (&mut self.stacks, kind);
         let mut thread = |book: &mut _, tid| thread_id(book, space, pid, tid);
         let entry = window(space, at, figures, counted, stacks, &mut journal.book, &mut thread);
         journal.put(Entry::Window(entry));
+    }
+
+    /// Names are about to be asked for.
+    fn name_native_frames(&mut self) {
+        for (key, frames) in self.native.iter_mut().flat_map(NativeProcess::take_named) {
+            self.stacks.supply_native(key, frames);
+        }
     }
 
     /// Closes the books for good, so that the law holds: calls under way are settled, and what the
@@ -150,6 +159,7 @@ impl Target {
         let Ok(mut present) = present_pages(self.pid, self.books.pages()) else {
             return Vec::new();
         };
+        self.name_native_frames();
         let (space, pid) = (self.id(), self.pid);
         let kind = self.python.as_ref().map(|known| known.line_table);
         let mut owners: Vec<_> =
