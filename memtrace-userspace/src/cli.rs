@@ -108,7 +108,7 @@ pub struct ProbeArgs {
     /// Show the native functions (C, C++, Rust, Fortran) in which memory grew, above the Python line
     #[arg(long)]
     pub native: bool,
-    /// Size of the ring buffer in bytes, a power of two from 4096 on; twice the default with
+    /// Size of the ring buffer in bytes, a power of two from 4096 on; four times the default with
     /// --native
     #[arg(long, value_name = "BYTES", default_value_t = memtrace_common::limits::DEFAULT_RING_BYTES,
           value_parser = ring_bytes)]

@@ -32,6 +32,9 @@ mod limits {
     /// Bytes of debug sections kept for all files of a trace: a developer's libpython has 30 MiB.
     /// Files beyond it are shown by function, without lines.
     pub(super) const MAX_DEBUG_BYTES: u64 = 512 << 20;
+    /// Windows of time after which debug sections that nobody asked for are let go. Reading them
+    /// again takes a part of a second; most programs come to new functions at their beginning only.
+    pub(super) const IDLE_WINDOWS: u32 = 10;
     /// Bytes of a name.
     pub(super) const MAX_NAME: usize = 4096;
 }

@@ -35,7 +35,7 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
 /// Pieces of stacks are 100 times as long as other records: a program that starts has thousands.
 fn ring_bytes(args: &ProbeArgs) -> u32 {
     match args.ring_bytes {
-        DEFAULT_RING_BYTES if args.native => 2 * DEFAULT_RING_BYTES,
+        DEFAULT_RING_BYTES if args.native => 4 * DEFAULT_RING_BYTES,
         bytes => bytes,
     }
 }

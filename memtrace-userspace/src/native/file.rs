@@ -1,6 +1,6 @@
 //! One ELF file with code: its unwind tables, functions and lines, each read when it is first needed.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use tracing::debug;
 
 use super::debug_file::Link;
 use super::evaluation;
-use super::lines::Lines;
+use super::limits::IDLE_WINDOWS;
+use super::lines::{Lines, Location};
 use super::symbols::Symbols;
 use super::unwind::Tables;
 use crate::profile::NativeFrame;
@@ -56,6 +57,17 @@ fn is_code(flags: SegmentFlags) -> bool {
     matches!(flags, SegmentFlags::Elf { p_flags } if p_flags & object::elf::PF_X != 0)
 }
 
+/// The lines of a file, as long as somebody asks for them.
+#[derive(Default)]
+enum LinesOfFile {
+    #[default]
+    Unread,
+    /// There are none, or too many.
+    Unknown,
+    /// With the windows of time in which nobody asked.
+    Read(Box<Lines>, u32),
+}
+
 /// What is known of one file.
 pub(super) struct NativeFile {
     file: File,
@@ -68,7 +80,7 @@ pub(super) struct NativeFile {
     symbols: OnceCell<Symbols>,
     separate_symbols: OnceCell<Symbols>,
     evaluation: OnceCell<Vec<Range<u64>>>,
-    lines: OnceCell<Option<Lines>>,
+    lines: RefCell<LinesOfFile>,
     /// Bytes of debug sections that may still be read, of all files.
     debug_left: Rc<Cell<u64>>,
 }
@@ -94,7 +106,7 @@ impl NativeFile {
             symbols: OnceCell::new(),
             separate_symbols: OnceCell::new(),
             evaluation: OnceCell::new(),
-            lines: OnceCell::new(),
+            lines: RefCell::default(),
             debug_left,
         })
     }
@@ -126,12 +138,7 @@ impl NativeFile {
     pub(super) fn frames(&self, address: u64) -> Vec<Arc<NativeFrame>> {
         let library = self.library();
         let symbol = self.symbol(address);
-        let lines = self.lines.get_or_init(|| {
-            let lines = Lines::read(self.separate.as_ref().unwrap_or(&self.file), &self.debug_left);
-            debug!("{}: lines {}", self.path.display(), lines.is_some());
-            lines
-        });
-        let mut locations = lines.as_ref().map_or_else(Vec::new, |lines| lines.at(address));
+        let mut locations = self.locations(address);
         // The outermost function is the symbol's, whose name is the one that others call it by.
         let outermost = locations.pop();
         let mut frames: Vec<_> = locations
@@ -150,6 +157,38 @@ impl NativeFile {
         let function = function.unwrap_or_else(|| self.nameless(address));
         frames.push(NativeFrame { function, library, file, line });
         frames.into_iter().map(Arc::new).collect()
+    }
+
+    fn locations(&self, address: u64) -> Vec<Location> {
+        let mut lines = self.lines.borrow_mut();
+        if let LinesOfFile::Unread = *lines {
+            let file = self.separate.as_ref().unwrap_or(&self.file);
+            let read = Lines::read(file, &self.debug_left);
+            debug!("{}: lines {}", self.path.display(), read.is_some());
+            *lines = read.map_or(LinesOfFile::Unknown, |read| LinesOfFile::Read(Box::new(read), 0));
+        }
+        match &mut *lines {
+            LinesOfFile::Read(lines, idle) => {
+                *idle = 0;
+                lines.at(address)
+            }
+            LinesOfFile::Unread | LinesOfFile::Unknown => Vec::new(),
+        }
+    }
+
+    /// A window of time is over: lines that nobody has asked for lately are let go. Whether they were.
+    pub(super) fn close_window(&self) -> bool {
+        let mut lines = self.lines.borrow_mut();
+        if let LinesOfFile::Read(_, idle) = &mut *lines {
+            *idle += 1;
+            if *idle >= IDLE_WINDOWS
+                && let LinesOfFile::Read(lines, _) = std::mem::take(&mut *lines)
+            {
+                lines.give_back(&self.debug_left);
+                return true;
+            }
+        }
+        false
     }
 
     fn symbol(&self, address: u64) -> Option<String> {

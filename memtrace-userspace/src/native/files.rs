@@ -33,6 +33,15 @@ impl Default for NativeFiles {
 }
 
 impl NativeFiles {
+    /// A window of time is over.
+    pub fn close_window(&self) {
+        let let_go = self.files.values().flatten().filter(|file| file.close_window()).count();
+        if let_go > 0 {
+            // SAFETY: a call without pointers.
+            unsafe { libc::malloc_trim(0) };
+        }
+    }
+
     /// The file that a process has mapped there; `None` if it can't be opened or is no ELF file.
     pub(super) fn get(&mut self, pid: u32, mapping: &Mapping) -> Option<Rc<NativeFile>> {
         let file = mapping.open(pid).ok()?;

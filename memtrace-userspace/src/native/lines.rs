@@ -14,6 +14,8 @@ type Reader = EndianArcSlice<LittleEndian>;
 /// The debug information of one file.
 pub(super) struct Lines {
     context: Context<Reader>,
+    /// Bytes that were taken from what may be read.
+    taken: u64,
 }
 
 /// One function at an address: the innermost inlined one first.
@@ -46,7 +48,12 @@ impl Lines {
         });
         let context = Context::from_dwarf(dwarf.ok()?).ok()?;
         left.set(left.get() - taken);
-        Some(Self { context })
+        Some(Self { context, taken })
+    }
+
+    /// Lets go of it: others may read as much.
+    pub(super) fn give_back(self, left: &Cell<u64>) {
+        left.set(left.get() + self.taken);
     }
 
     /// What is at an address; empty when DWARF says nothing of it.

@@ -44,7 +44,7 @@ pub(super) struct Targets {
     checked: Instant,
     haste: Haste,
     kills: Kills,
-    natives: NativeFiles,
+    pub(super) natives: NativeFiles,
 }
 
 impl Targets {

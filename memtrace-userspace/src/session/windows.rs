@@ -21,6 +21,7 @@ impl Targets {
         for target in targets.values_mut().filter(|target| target.is_live()) {
             target.close_window(at, all, journal);
         }
+        self.natives.close_window();
     }
 
     /// Puts windows that were closed at peaks into the journal.
