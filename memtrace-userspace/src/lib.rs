@@ -13,6 +13,7 @@ pub mod history;
 pub mod kernel;
 pub mod ledger;
 pub mod profile;
+pub mod push;
 pub mod python;
 pub mod recording;
 pub mod report;
