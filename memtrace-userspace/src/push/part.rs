@@ -42,7 +42,7 @@ impl Part<'_> {
             let sum: Memory = own.stacks.iter().map(StackFigures::net).sum();
             own.after = own.before + sum + own.unattributed_net();
             if with_rows {
-                own.after = own.after + gap;
+                own.after += gap;
             }
             part
         };
