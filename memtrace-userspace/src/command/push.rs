@@ -49,7 +49,7 @@ pub fn run(args: &PushArgs) -> Result<()> {
             age: args.queue_age,
         },
         patience: Patience {
-            answer: args.give_up_after.min(Patience::default().answer),
+            answer: (args.give_up_after / 2).min(Patience::default().answer),
             ..Patience::default()
         },
     };

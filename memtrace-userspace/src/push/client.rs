@@ -14,10 +14,10 @@ use reqwest::redirect;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{ClientTlsConfig, Endpoint};
 
 use super::answer::{self, Answer, of_grpc, of_http, words};
-use super::grpc::Plain;
+use super::grpc::{Checked, Plain};
 use super::{Backend, Credentials, Form, MAX_REQUEST_BYTES, Patience, Request};
 
 /// Longest answer that is read.
@@ -37,7 +37,7 @@ pub(super) struct Client {
 #[derive(Debug)]
 enum Way {
     Http(reqwest::Client, reqwest::Url),
-    Grpc(Box<tonic::client::Grpc<Channel>>, PathAndQuery),
+    Grpc(Box<tonic::client::Grpc<Checked>>, PathAndQuery),
 }
 
 /// No client can be made.
@@ -70,7 +70,7 @@ impl Client {
                 let tls = ClientTlsConfig::new().with_native_roots();
                 endpoint = endpoint.tls_config(tls).map_err(|error| failed(chain(&error)))?;
             }
-            let mut grpc = tonic::client::Grpc::new(endpoint.connect_lazy());
+            let mut grpc = tonic::client::Grpc::new(Checked(endpoint.connect_lazy()));
             if backend.form == Form::OtlpGrpc {
                 grpc = grpc.send_compressed(CompressionEncoding::Gzip);
             }
@@ -170,7 +170,7 @@ async fn http(
 }
 
 async fn grpc(
-    client: &mut tonic::client::Grpc<Channel>,
+    client: &mut tonic::client::Grpc<Checked>,
     path: &PathAndQuery,
     headers: HeaderMap,
     form: Form,
