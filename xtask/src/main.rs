@@ -5,11 +5,13 @@
 
 mod bench;
 mod browser;
+mod deb;
 mod demo;
 mod ebpf;
 mod interpreters;
 mod man;
 mod mprof;
+mod package;
 mod pip;
 mod process;
 mod python;
@@ -19,6 +21,7 @@ mod test;
 mod tidy;
 mod toolchain;
 mod viewers;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,10 @@ enum Chore {
     Interpreters(interpreters::Options),
     /// Write the man pages
     Man(man::Options),
+    /// Make the Debian package
+    Deb(package::Options),
+    /// Make the Python wheel that holds the binary
+    Wheel(package::Options),
     /// Check the house rules
     Tidy,
     /// Everything that CI runs
@@ -60,6 +67,8 @@ fn main() -> ExitCode {
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Interpreters(options) => interpreters::run(&options),
         Chore::Man(options) => man::run(&options),
+        Chore::Deb(options) => deb::run(&options),
+        Chore::Wheel(options) => wheel::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),
         Chore::Demo(options) => demo::run(&options),
