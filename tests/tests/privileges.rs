@@ -2,13 +2,14 @@
 //! traced by nobody, with one less the refusal names it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use harness::conversation::Lines;
 use harness::interpreters::newest;
 use harness::memtrace::{Build, Output, binary, finish};
 use harness::report::Report;
 use harness::target::Target;
-use harness::{Context, Result, ensure};
+use harness::{Context, Result, ensure, wait};
 
 /// What is needed to trace another user's process.
 const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
@@ -56,17 +57,24 @@ fn nobody_with_four_capabilities_traces_roots_process() -> Result<()> {
     let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
     target.settled()?;
     let mut command = installed.with(NOBODY, &NEEDED);
-    let pid = target.pid.to_string();
-    command.args(["attach", &pid, "--duration", "3s", "--format", "json"]);
-    let (output, truth) = std::thread::scope(|scope| {
-        let attached = scope.spawn(|| finish(&mut command));
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-        let truth = target.go();
-        (attached.join(), truth)
-    });
-    let output = output.ok().context("a panic")??;
-    output.expect_code(0)?;
-    let report: Report = serde_json::from_str(&output.stdout)?;
+    command.args(["attach", &target.pid.to_string(), "--format", "json"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut memtrace = command.spawn()?;
+    let mut said = Lines::new("memtrace", memtrace.stderr.take().context("standard error")?);
+    let mut report = Lines::new("the report", memtrace.stdout.take().context("its output")?);
+    while let Some(line) = said.take_line()? {
+        if line.contains("attached to") {
+            break;
+        }
+    }
+    let truth = target.go();
+    let pid = i32::try_from(memtrace.id())?;
+    // SAFETY: kill has no memory effects; the child is not reaped, so the pid is its own.
+    let answer = unsafe { libc::kill(pid, libc::SIGINT) };
+    let status = wait::until("memtrace to end", || Ok(memtrace.try_wait()?))?;
+    ensure!(answer == 0 && status.success(), "{status}: {}", said.rest()?);
+    let report = report.rest()?;
+    let report: Report = serde_json::from_str(&report)?;
     let mark = truth?.mark("keeps")?.clone();
     let process = report.process(target.pid)?;
     let grown = process.figures(&mark.file, mark.line).grown;

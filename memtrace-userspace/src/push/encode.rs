@@ -66,3 +66,6 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let _ = gzip.write_all(bytes);
     gzip.finish().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

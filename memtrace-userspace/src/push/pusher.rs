@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -103,27 +104,52 @@ impl Pusher {
         };
         let queue = Queue::open(&path, settings.limits)?;
         let limits = queue.limits();
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let (windows, receiver) = mpsc::channel(WINDOWS);
+        let (stop, deadline) = watch::channel(None);
+        let (started, ready) = std::sync::mpsc::sync_channel(1);
+        let (own, shared) = (settings.clone(), Arc::clone(&counts));
+        // The runtime lives and ends in the thread: the caller may be in a runtime of its own.
+        let run = move || {
+            let service = Self::service(own, queue, shared);
+            let (outcome, service) = match service {
+                Ok(service) => (Ok(()), Some(service)),
+                Err(error) => (Err(error), None),
+            };
+            // The caller waits for it.
+            let _ = started.send(outcome);
+            if let Some((runtime, service)) = service {
+                runtime.block_on(service.run(receiver, deadline));
+            }
+        };
+        let thread = std::thread::Builder::new().name("memtrace-push".to_owned()).spawn(run)?;
+        match ready.recv() {
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(std::io::Error::other("its thread ended at once").into()),
+        }
+        let windows = Some(windows);
+        Ok(Self { windows, stop, counts, thread: Some(thread), limits, _folder: folder })
+    }
+
+    fn service(
+        settings: Settings,
+        queue: Queue,
+        counts: Arc<Mutex<Counts>>,
+    ) -> Result<(Runtime, Service), NotStarted> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = {
             let _inside = runtime.enter();
             Client::new(&settings.backend, &settings.credentials, settings.patience)?
         };
-        let counts = Arc::new(Mutex::new(Counts::default()));
         let service = Service {
-            backend: settings.backend.clone(),
+            backend: settings.backend,
             client,
             queue: queue.into(),
             patience: settings.patience,
-            counts: Arc::clone(&counts),
+            counts,
             more: Notify::new(),
         };
-        let (windows, receiver) = mpsc::channel(WINDOWS);
-        let (stop, deadline) = watch::channel(None);
-        let thread = std::thread::Builder::new()
-            .name("memtrace-push".to_owned())
-            .spawn(move || runtime.block_on(service.run(receiver, deadline)))?;
-        let windows = Some(windows);
-        Ok(Self { windows, stop, counts, thread: Some(thread), limits, _folder: folder })
+        Ok((runtime, service))
     }
 
     /// Gives it a window, at once and whatever the store does. `false`, and counted, when it has not

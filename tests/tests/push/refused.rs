@@ -47,3 +47,22 @@ fn a_recording_without_that_time_or_process_fails() -> Result<()> {
     ensure!(store.came().is_empty());
     Ok(())
 }
+
+#[test]
+fn a_machine_without_certificates_pushes_by_http_and_says_why_it_cannot_by_https() -> Result<()> {
+    let recorded = Recorded::make()?;
+    for form in ["pyroscope", "otlp-grpc"] {
+        let store = harness::store::Store::open(&[])?;
+        let bare = |command: &mut std::process::Command| {
+            command.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+            finish(command)
+        };
+        bare(&mut recorded.command(&store, form, &[])?)?.expect_code(0)?;
+        ensure!(!store.taken().is_empty());
+        let url = store.url().replace("http:", "https:");
+        let mut secure = command(["push"])?;
+        secure.arg(&recorded.recording.file).args(["--to", &url, "--as", form]);
+        bare(&mut secure)?.expect_code(1)?.expect_words(&["can't prepare connections", "cert"])?;
+    }
+    Ok(())
+}
