@@ -82,7 +82,6 @@ fn pip_installs_the_wheel_into_a_fresh_environment() -> Result<()> {
     ensure!(doctor.contains("memtrace can trace here."), "{doctor}");
     // pip checks its record of what is installed when it removes it.
     let files = succeed(Command::new(&pip).args(["show", "--files", "memtrace"]))?;
-    ensure!(files.contains("License-Expression: MIT OR Apache-2.0"), "{files}");
     ensure!(files.contains("bin/memtrace") && files.contains("licenses/LICENSE-MIT"), "{files}");
     succeed(Command::new(&pip).args(["uninstall", "--yes", "--quiet", "memtrace"]))?;
     ensure!(!memtrace.exists());
