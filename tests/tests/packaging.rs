@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::memtrace::{Build, binary};
-use harness::resources::{succeed, workspace};
+use harness::resources::{cargo, succeed, workspace};
 use harness::{Context, Result, ensure, interpreters};
 use serde_yaml_ng::Value;
 
@@ -14,8 +14,8 @@ const CAPABILITIES: [&str; 5] =
 
 /// Runs a chore that packs the tests' own build, and gives the package.
 fn packed(chore: &str, folder: &Path) -> Result<PathBuf> {
-    let mut xtask = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    xtask.current_dir(workspace()).args(["run", "--quiet", "-p", "xtask", "--", chore]);
+    let mut xtask = cargo();
+    xtask.args(["run", "--quiet", "-p", "xtask", "--", chore]);
     xtask.arg("--binary").arg(binary(Build::Dev)?).arg("--output").arg(folder);
     let said = succeed(&mut xtask)?;
     Ok(said.trim().lines().last().context("the package's name")?.into())

@@ -159,7 +159,7 @@ async fn http(
     }
     let mut response = match sending.body(request.body).send().await {
         Ok(response) => response,
-        Err(error) => return Answer::Later { after: None, why: chain(&error) },
+        Err(error) => return Answer::Later { after: None, why: chain(&error.without_url()) },
     };
     let mut body = Vec::new();
     // The status is the answer: what comes after it may be cut.
