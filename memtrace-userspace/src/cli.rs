@@ -8,10 +8,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use push::PushArgs;
 pub use recordings::{DiffArgs, FilterArgs, Growth, PlotArgs, RecordArgs, ReportArgs, TimeArgs};
 
 use crate::report::{Column, Measure};
 
+mod push;
 mod recordings;
 
 /// Which Python line made this process's resident memory grow, and is that memory still there?
@@ -47,6 +49,8 @@ pub enum Command {
     Plot(PlotArgs),
     /// What grew between two recordings, or two times of one
     Diff(DiffArgs),
+    /// Send a recording to Pyroscope, Parca or a collector of OTLP profiles
+    Push(PushArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
     Doctor(ListArgs),
     /// Completions for a shell: where to put them says that shell's manual

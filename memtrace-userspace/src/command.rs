@@ -13,6 +13,7 @@ pub mod output;
 pub mod plot;
 pub mod progress;
 pub mod ps;
+pub mod push;
 mod read;
 pub mod record;
 pub mod report;

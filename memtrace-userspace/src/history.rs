@@ -153,6 +153,16 @@ impl History {
         Ok(&mut self.spaces[index])
     }
 
+    /// Ends the range and begins the next, from `at` on to the end of time: what was summed up is
+    /// forgotten, but for what each stack still holds. So one history gives profile after profile,
+    /// each of its own stretch of time, without growing.
+    pub fn begin_anew(&mut self, at: Nanos) {
+        self.range = at..=*WHOLE.end();
+        for space in &mut self.spaces {
+            space.begin_anew(at);
+        }
+    }
+
     /// The profile of the range, as far as entries have come.
     #[must_use]
     pub fn profile(&self) -> Profile {

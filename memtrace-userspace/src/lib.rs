@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod native;
 pub mod profile;
+pub mod push;
 pub mod python;
 pub mod recording;
 pub mod report;

@@ -8,9 +8,10 @@ use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
 use memtrace::command::{
-    attach, color, completions, diff, doctor, explain, output::Output, plot, ps, record, report,
-    run, top,
+    attach, color, completions, diff, doctor, explain, output::Output, plot, ps, push, record,
+    report, run, top,
 };
+use memtrace::push::{BackendError, SettingsError};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
 use memtrace::snapshot::SnapshotError;
@@ -50,6 +51,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
         Command::Report(args) => report::run(args).map(|()| 0),
         Command::Plot(args) => plot::run(args).map(|()| 0),
         Command::Diff(args) => diff::run(args),
+        Command::Push(args) => push::run(args).map(|()| 0),
         Command::Explain(args) => explain::run(args).map(|()| 0),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
@@ -77,7 +79,7 @@ fn list(
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<FormError>() {
+    if error.is::<FormError>() || error.is::<BackendError>() || error.is::<SettingsError>() {
         return WRONG_USAGE;
     }
     if let Some(SnapshotError::Exited(_)) = error.downcast_ref() {
@@ -98,6 +100,7 @@ fn log_to_stderr(cli: &Cli) {
         Command::Record(args) => (args.verbose, args.quiet),
         Command::Report(args) => (false, args.quiet),
         Command::Diff(args) => (false, args.quiet),
+        Command::Push(args) => (args.verbose, args.quiet),
         Command::Plot(_)
         | Command::Explain(_)
         | Command::Top(_)

@@ -20,6 +20,7 @@ pub mod replayed;
 pub mod report;
 pub mod resources;
 pub mod snapshot;
+pub mod store;
 pub mod target;
 pub mod terminal;
 pub mod traced;

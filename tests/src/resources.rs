@@ -130,6 +130,22 @@ pub fn growth_extension(folder: &Path, symbols: Symbols) -> Result<PathBuf> {
     Ok(module)
 }
 
+/// Cargo in the workspace, as if typed there: what cargo has set for this test would make ring, whose
+/// build asks for it, and all that needs ring be built again, and again the next time without.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let of_a_package =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_a_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.current_dir(workspace());
+    cargo
+}
+
 /// The folder with npm's packages that open reports.
 ///
 /// # Errors

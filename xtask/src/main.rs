@@ -5,6 +5,7 @@
 
 mod bench;
 mod browser;
+mod deb;
 mod debian;
 mod demo;
 mod deny;
@@ -12,6 +13,7 @@ mod ebpf;
 mod interpreters;
 mod man;
 mod mprof;
+mod package;
 mod pip;
 mod process;
 mod python;
@@ -25,6 +27,7 @@ mod toolchain;
 mod tools;
 mod viewers;
 mod vm;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -55,6 +58,10 @@ enum Chore {
     Reproduce(reproduce::Options),
     /// Write the man pages
     Man(man::Options),
+    /// Make the Debian package
+    Deb(package::Options),
+    /// Make the Python wheel that holds the binary
+    Wheel(package::Options),
     /// Check the house rules
     Tidy,
     /// Everything that CI runs
@@ -78,6 +85,8 @@ fn main() -> ExitCode {
         Chore::Sbom(options) => sbom::run(&options),
         Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Man(options) => man::run(&options),
+        Chore::Deb(options) => deb::run(&options),
+        Chore::Wheel(options) => wheel::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),
         Chore::Demo(options) => demo::run(&options),

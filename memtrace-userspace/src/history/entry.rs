@@ -55,6 +55,19 @@ pub enum Entry {
     Source(Source),
 }
 
+impl Entry {
+    /// The time that it tells, where it does.
+    #[must_use]
+    pub fn at(&self) -> Option<Nanos> {
+        match self {
+            Self::Began(began) => Some(began.at),
+            Self::Window(window) => Some(window.at),
+            Self::Ended(ended) => Some(ended.at),
+            Self::Names(_) | Self::Known(_) | Self::Source(_) => None,
+        }
+    }
+}
+
 /// What a history is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {

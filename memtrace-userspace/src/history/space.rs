@@ -138,6 +138,26 @@ impl SpaceHistory {
         }
     }
 
+    /// What comes counts from here on.
+    pub(super) fn begin_anew(&mut self, at: Nanos) {
+        let is_over = |(ended, ending): (Nanos, Ending)| ending != Ending::Running && ended <= at;
+        if self.ended.is_some_and(is_over) {
+            self.in_range = false;
+            self.totals = HashMap::new();
+        }
+        self.totals.retain(|_, total| {
+            *total = Total { held: total.held, ..Total::default() };
+            total.held != Bytes::ZERO
+        });
+        self.present = HashMap::new();
+        self.moments = Moments::new();
+        self.before = self.after;
+        self.peak = self.after.total();
+        (self.events, self.lost_events, self.lost) = (0, 0, Bytes::ZERO);
+        self.overhead = Overhead::default();
+        self.highest = None;
+    }
+
     /// Its profile; times are counted from `from`.
     pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
         let mut summing = Summing::default();

@@ -137,6 +137,25 @@ fn a_range_begins_with_the_rss_of_its_beginning_and_the_law_holds_in_it() {
 }
 
 #[test]
+fn a_history_that_begins_anew_says_what_one_of_that_range_says() {
+    let mut anew = History::new(head(), WHOLE);
+    let mut from = 0;
+    for entry in entries() {
+        anew.add(&entry).unwrap();
+        let Some(at) = entry.at().filter(|at| *at > Nanos(0)) else { continue };
+        assert_eq!(anew.profile(), history(Nanos(from)..=at).profile(), "{from} to {at:?}");
+        anew.begin_anew(at);
+        from = at.0;
+    }
+    // A process that is over is not in the next.
+    let ended = Ended { space: SPACE, at: Nanos(35), ending: Ending::Exited, present: Vec::new() };
+    anew.add(&Entry::Ended(ended)).unwrap();
+    assert_eq!(anew.profile().processes.len(), 1);
+    anew.begin_anew(Nanos(35));
+    assert_eq!(anew.profile().processes, []);
+}
+
+#[test]
 fn the_peak_is_at_the_window_that_ended_highest() {
     let history = history(WHOLE);
     assert_eq!(history.time_of_peak(), Some(Nanos(20)));

@@ -14,10 +14,10 @@ use crate::profile::{
     Memory, NativeRow, Place, ProcessProfile, Profile, StackFigures, Thread, Unattributed,
 };
 
-pub(super) mod names;
+pub(crate) mod names;
 
 /// The root of what came to less than nothing.
-pub(super) const SHRANK: &str = "shrank";
+pub(crate) const SHRANK: &str = "shrank";
 
 /// What to show of stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,15 +31,15 @@ pub struct StackOptions {
 
 /// One stack of a profile.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stack<'a> {
+pub(crate) struct Stack<'a> {
     /// Who did it, where one thread did.
-    pub(super) thread: Option<&'a Thread>,
-    pub(super) what: What<'a>,
+    pub(crate) thread: Option<&'a Thread>,
+    pub(crate) what: What<'a>,
 }
 
 /// What a stack is of.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum What<'a> {
+pub(crate) enum What<'a> {
     /// Of lines.
     Lines(&'a StackFigures),
     /// Of what no line answers for and no native frame is known of.
@@ -51,7 +51,7 @@ pub(super) enum What<'a> {
 }
 
 impl Stack<'_> {
-    pub(super) fn value(&self, measure: Measure) -> i64 {
+    pub(crate) fn value(&self, measure: Measure) -> i64 {
         match (self.what, measure) {
             (What::Lines(stack), _) => measure.of_stack(stack),
             (What::Row(row), _) => {
@@ -67,7 +67,7 @@ impl Stack<'_> {
 
 /// All stacks of a process. They come to the change of its RSS: if the lines' stacks and the rows
 /// don't, the gap is one of them.
-pub(super) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
+pub(crate) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
     let lines: Memory = process.stacks.iter().map(StackFigures::net).sum();
     let gap = process.after - (process.before + lines + process.unattributed_net());
     let gap = Some(gap).filter(|gap| *gap != Memory::ZERO).map(What::Gap);

@@ -50,6 +50,13 @@ impl Builder {
         self.profile.sample_type.push(value);
     }
 
+    /// What is counted, one by one.
+    pub(super) fn period(&mut self, name: &str, unit: &str) {
+        self.profile.period_type =
+            Some(ValueType { r#type: self.text(name), unit: self.text(unit) });
+        self.profile.period = 1;
+    }
+
     pub(super) fn default_sample_type(&mut self, name: &str) {
         self.profile.default_sample_type = self.text(name);
     }

@@ -13,7 +13,7 @@ use crate::report::printable;
 use crate::report::table::summary::command_line;
 
 /// What breaks the law.
-pub(in crate::report) const GAP: &str = "[UNEXPLAINED: the sum does not add up]";
+pub(crate) const GAP: &str = "[UNEXPLAINED: the sum does not add up]";
 
 /// Commands may be whole programs (`python -c …`), and this frame is on every stack.
 const COMMAND_COLUMNS: usize = 80;
@@ -56,7 +56,7 @@ pub(in crate::report) fn native(frame: &NativeFrame) -> String {
 }
 
 /// `[native thread: gc]`
-pub(in crate::report) fn unattributed(row: &Unattributed) -> String {
+pub(crate) fn unattributed(row: &Unattributed) -> String {
     let colon = if row.name.is_empty() { "" } else { ": " };
     format!("[{}{colon}{}]", row.reason.as_str(), escaped(&row.name))
 }
