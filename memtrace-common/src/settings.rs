@@ -167,6 +167,10 @@ pub struct Process {
     pub follow: u32,
 }
 
+/// The process number under which user space says what shall happen to any process that calls
+/// `exec`, when the whole machine is traced. No process has it.
+pub const ANY_PROCESS: u32 = 0;
+
 /// A thread of a target, by its tid. Made when the target is met or the thread begins, removed at
 /// its end; only the thread itself writes to it.
 #[repr(C)]

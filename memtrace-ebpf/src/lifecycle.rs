@@ -6,7 +6,7 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::SETTLE_LOOKS;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
-    CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
+    ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
     REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
 };
 
@@ -98,6 +98,10 @@ pub fn attend(task: Task) {
 /// Makes the space of a process that runs, and says what its counters were.
 #[inline(always)]
 fn begin(mm: u64, tgid: u32, request: &mut Request) -> bool {
+    if PROCESSES.get_ptr(tgid).is_some() {
+        // It has called exec, or was forked, since user space looked: its record is under way.
+        return false;
+    }
     let (space, follow) = (request.space, request.follow);
     if make_space(mm, tgid, space, follow, &request.layout).is_none() {
         return false;
@@ -210,7 +214,9 @@ pub fn forked(parent: Task, child: Task) {
 #[inline(always)]
 pub fn execed() {
     let (pid, _) = current_ids();
-    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    let Some(process) = PROCESSES.get_ptr(pid).or_else(|| PROCESSES.get_ptr(ANY_PROCESS)) else {
+        return;
+    };
     // SAFETY: a copy of map memory.
     let process = unsafe { *process };
     let mm = Current::task().mm();
@@ -241,8 +247,9 @@ pub fn execed() {
 #[inline(always)]
 pub fn exited() {
     let (pid, tid) = current_ids();
-    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    // Also those of processes that user space has let go of.
     let _ = THREADS.remove(tid);
+    let Some(process) = PROCESSES.get_ptr(pid) else { return };
     if !Current::task().as_task().last_of_process() {
         return;
     }

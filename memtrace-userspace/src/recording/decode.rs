@@ -118,7 +118,7 @@ fn stacks(
 }
 
 /// All reasons that the format has.
-pub(super) const REASONS: [Reason; 13] = [
+pub(super) const REASONS: [Reason; 15] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -132,6 +132,8 @@ pub(super) const REASONS: [Reason; 13] = [
     Reason::UnderWay,
     Reason::LeftOut,
     Reason::Remainder,
+    Reason::BeyondLimit,
+    Reason::Ended,
 ];
 
 fn reason(number: u32) -> Option<Reason> {

@@ -1,0 +1,35 @@
+//! What the trace of a whole machine asks of the kernel side.
+
+use memtrace_common::settings::{ANY_PROCESS, REQUEST_CLOSE_ANYWAY, Request};
+
+use super::{KernelError, Probes};
+
+impl Probes {
+    /// Every process that calls `exec` from now on gets a space there, whether or not it is known.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Map`].
+    pub fn expect_every_exec(&mut self, follow: bool) -> Result<(), KernelError> {
+        self.expect_exec(ANY_PROCESS, follow)
+    }
+
+    /// Forgets threads of a process that was let go of, so that their faults cost a look-up again.
+    pub fn forget_threads(&mut self, tids: impl IntoIterator<Item = u32>) {
+        for tid in tids {
+            // Gone already is as good.
+            let _ = self.threads.remove(&tid);
+        }
+    }
+
+    /// Lets go of processes at once, whatever they are doing.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn close_anyway(&mut self, pids: &[u32]) -> Result<(), KernelError> {
+        let request = |pid: &u32| (*pid, Request::of(REQUEST_CLOSE_ANYWAY));
+        let requests: Vec<_> = pids.iter().map(request).collect();
+        self.ask(&requests).map(drop)
+    }
+}
