@@ -198,7 +198,7 @@ impl Config {
         const HOUR: u64 = 3_600_000;
         between("window", self.trace.window, 200, 60_000, "200ms to 1m")?;
         between("scan", self.trace.scan, 200, 60_000, "200ms to 1m")?;
-        between("keep", self.trace.keep, 10_000, 48 * HOUR, "10s to 48h")?;
+        between("keep", self.trace.keep, 1000, 48 * HOUR, "1s to 48h")?;
         between("stale", self.metrics.stale, 1000, 48 * HOUR, "1s to 48h")?;
         let ring = self.trace.ring.0;
         if !ring.is_power_of_two() || !(64 << 10..=1 << 30).contains(&ring) {

@@ -119,7 +119,8 @@ impl Watch {
         }
         let mut unwanted = Vec::new();
         for (space, facts) in session.take_facts() {
-            if let Some(entries) = self.undecided.remove(&space) {
+            if let Some(mut entries) = self.undecided.remove(&space) {
+                self.tell_parent(&mut entries, facts.parent);
                 if self.welcome(session, space, facts, &entries) {
                     booked.extend(entries);
                 } else {
@@ -132,6 +133,18 @@ impl Watch {
             self.board().refuse(stranger);
         }
         (booked, unwanted)
+    }
+
+    /// A process that was forked before it was traced has a parent, too.
+    fn tell_parent(&self, entries: &mut [Entry], parent: u32) {
+        let is_traced = self.wanted.values().any(|(pid, _)| *pid == parent);
+        for entry in entries {
+            if let Entry::Began(began) = entry
+                && is_traced
+            {
+                began.parent = began.parent.or(Some(parent));
+            }
+        }
     }
 
     fn only_known(&self, entries: Vec<Entry>) -> Vec<Entry> {
