@@ -188,7 +188,6 @@ impl Daemon {
         stream.set_read_timeout(Some(wait::PATIENCE))?;
         // The other side may hang up before it has read everything.
         let _ = stream.write_all(bytes);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         Ok(answer)

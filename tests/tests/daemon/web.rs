@@ -75,8 +75,9 @@ fn ten_thousand_malformed_requests_and_a_slow_reader_change_nothing() -> Result<
         let mut stream = TcpStream::connect(&daemon.address)?;
         // It may hang up before it has read everything.
         let _ = stream.write_all(&request);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
         if random(100) == 0 {
+            // Closed from this side, it has an end whatever the request was.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
             bytes.clear();
             let _ = stream.read_to_end(&mut bytes);
         }
@@ -119,7 +120,8 @@ fn beyond_loopback_it_takes_the_token_and_speaks_tls() -> Result<()> {
     let daemon = Daemon::start(&config(&tag()).replace("listen = \"127.0.0.1:0\"\n", &http))?;
     let (_, port) = daemon.address.rsplit_once(':').unwrap();
     let mut ask = Command::new(&newest()?.path);
-    ask.args(["-c", ASK, &format!("localhost:{port}")]).arg(certificate).arg(secret);
+    ask.env("no_proxy", "*");
+    ask.args(["-c", ASK, &format!("127.0.0.1:{port}")]).arg(certificate).arg(secret);
     let statuses = resources::succeed(&mut ask)?;
     let statuses: Vec<&str> = statuses.split_whitespace().collect();
     ensure!(statuses == ["401", "200", "401", "200"], "{statuses:?}");
