@@ -194,7 +194,8 @@ pub struct Thread {
 pub struct Request {
     /// `REQUEST_*`.
     pub kind: u32,
-    /// Number for the new space (attach).
+    /// Number for the new space (attach), of the one that is meant (configure), of the only one that is meant
+    /// or 0 (close).
     pub space: u32,
     /// 1 when children are to be followed (attach).
     pub follow: u32,

@@ -6,8 +6,9 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::SETTLE_LOOKS;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
-    ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
-    REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
+    ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE,
+    REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally,
+    Thread, WATCHED,
 };
 
 use crate::maps::{
@@ -88,8 +89,8 @@ pub fn attend(task: Task) {
     let done = match request.kind {
         REQUEST_ATTACH => begin(mm, tgid, request),
         REQUEST_CONFIGURE | REQUEST_WATCHED => configure(tgid, request),
-        REQUEST_CLOSE => close(tgid, false),
-        REQUEST_CLOSE_ANYWAY => close(tgid, true),
+        REQUEST_CLOSE => close(tgid, request.space, false),
+        REQUEST_CLOSE_ANYWAY => close(tgid, request.space, true),
         _ => false,
     };
     request.done = u32::from(done);
@@ -131,12 +132,17 @@ fn configure(tgid: u32, request: &Request) -> bool {
     true
 }
 
+/// Lets go of a process; where `wanted` names a space, only if it has that one still. Since user space
+/// asked, it may have called exec and have another.
 #[inline(always)]
-fn close(tgid: u32, anyway: bool) -> bool {
+fn close(tgid: u32, wanted: u32, anyway: bool) -> bool {
     let Some(process) = PROCESSES.get_ptr(tgid) else { return false };
     // SAFETY: map memory.
     let mm = unsafe { (*process).mm };
     let Some(space) = space_at(mm) else { return false };
+    if wanted != 0 && space.id != wanted {
+        return false;
+    }
     if space.pid == tgid && space.state == LIVE {
         if !is_settled(mm, space) {
             if !anyway {

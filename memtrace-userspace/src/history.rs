@@ -75,11 +75,7 @@ impl History {
 
     /// The same, of entries whose names were told already.
     #[must_use]
-    pub fn with_tables(
-        head: Head,
-        range: RangeInclusive<Nanos>,
-        tables: Arc<Tables>,
-    ) -> Self {
+    pub fn with_tables(head: Head, range: RangeInclusive<Nanos>, tables: Arc<Tables>) -> Self {
         Self {
             head,
             range,

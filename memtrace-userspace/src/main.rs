@@ -8,8 +8,8 @@ use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
 use memtrace::command::{
-    attach, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps, record, report,
-    run, top,
+    attach, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps, record,
+    report, run, top,
 };
 use memtrace::daemon::config::ConfigError;
 use memtrace::python::DiscoverError;

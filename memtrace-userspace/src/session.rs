@@ -330,7 +330,10 @@ impl Session {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn finish(mut self) -> Result<Traced, SessionError> {
-        let live = self.targets.live();
+        let mut live = self.targets.live();
+        // A process whose end has no record yet may have its pid in common with the next one.
+        live.sort_unstable();
+        live.dedup();
         self.targets.probes().close(&live)?;
         while self.drain() > 0 {}
         self.targets.read_tallies();

@@ -17,11 +17,11 @@ use crate::daemon::board::Board;
 use crate::daemon::config::Config;
 use crate::daemon::container::Names;
 use crate::daemon::metrics::Bound;
+use crate::daemon::privileges;
 use crate::daemon::store::Store;
 use crate::daemon::watch::{Watch, bounds};
 use crate::daemon::web::Server;
 use crate::daemon::windows::WindowSink;
-use crate::daemon::privileges;
 use crate::kernel::Options;
 use crate::session::{Binding, Plan, Session, Step};
 

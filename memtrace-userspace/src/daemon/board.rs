@@ -180,7 +180,7 @@ impl Board {
             space,
             Process {
                 pid: facts.pid,
-                parent: parent.or(Some(facts.parent).filter(|parent| *parent != 0)),
+                parent,
                 started: facts.started,
                 command,
                 python: labels.python.clone(),
@@ -228,6 +228,10 @@ impl Board {
                 process.notes.clone_from(&known.notes);
                 if let Some(python) = &known.python {
                     process.python.clone_from(python);
+                    // The full version shows a moment after the start.
+                    if let Some(info) = self.infos.get_mut(&process.group) {
+                        info.labels.python.clone_from(python);
+                    }
                 }
             }
             Entry::Window(window) => {

@@ -215,8 +215,9 @@ impl Config {
         for (key, count, range) in counts {
             if !range.contains(&count) {
                 let (least, most) = (range.start(), range.end());
-                let message =
-                    format!("{key}: {count} is out of range; write a number from {least} to {most}");
+                let message = format!(
+                    "{key}: {count} is out of range; write a number from {least} to {most}"
+                );
                 return Err((key, message));
             }
         }

@@ -95,7 +95,8 @@ pub fn of_path(path: &str) -> Option<Container> {
 
 /// The runtime and the id in one part of a path.
 fn named<'a>(part: &'a str, parent: &str, all: &[&str]) -> Option<(Runtime, &'a str)> {
-    let unit = part.strip_suffix(".scope").or_else(|| part.strip_suffix(".service")).unwrap_or(part);
+    let unit =
+        part.strip_suffix(".scope").or_else(|| part.strip_suffix(".service")).unwrap_or(part);
     let prefixes = [
         ("cri-containerd-", Runtime::Containerd),
         ("containerd-", Runtime::Containerd),

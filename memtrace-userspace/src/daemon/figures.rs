@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::group::Labels;
-use crate::history::entry::{SpaceId, Window};
 use crate::history::Tables;
+use crate::history::entry::{SpaceId, Window};
 use crate::profile::{Memory, Place, Reason};
 use crate::units::{Bytes, Nanos};
 

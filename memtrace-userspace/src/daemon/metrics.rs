@@ -68,8 +68,7 @@ impl Own {
     pub fn of(board: &Board) -> Self {
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages: u64 =
-            statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+        let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
         let left_out = board.left_out;
         Self {
             cpu: Nanos(cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64),
@@ -223,7 +222,8 @@ impl Scrape {
             [("anon", rss.anon), ("file", rss.file), ("shmem", rss.shmem)]
                 .map(|(kind, bytes)| (with(labels, &[("kind", kind.to_owned())]), gauge(bytes.0)))
         };
-        let name = ("memtrace_group_resident_bytes", "RSS of a group's processes by kind of memory");
+        let name =
+            ("memtrace_group_resident_bytes", "RSS of a group's processes by kind of memory");
         family(e, name, groups.iter().flat_map(kinds))?;
         let name = ("memtrace_group_processes", "Traced processes of a group");
         let count = |sums: &Sums| gauge(sums.processes.len() as i64);
@@ -231,8 +231,7 @@ impl Scrape {
         let name = ("memtrace_group_events", "Changes of RSS that were recorded or lost");
         let of = |sums: &Sums| ConstCounter::new(sums.events);
         family(e, name, groups.iter().map(|(labels, sums)| (labels.clone(), of(sums))))?;
-        let name =
-            ("memtrace_group_lost_events", "Records that did not fit into the ring buffer");
+        let name = ("memtrace_group_lost_events", "Records that did not fit into the ring buffer");
         let of = |sums: &Sums| ConstCounter::new(sums.lost_events);
         family(e, name, groups.iter().map(|(labels, sums)| (labels.clone(), of(sums))))?;
         let name = ("memtrace_group_copied_bytes", "Memory copied on write after a fork");
@@ -259,7 +258,11 @@ impl Scrape {
         family(e, name, rows.iter().map(of))?;
         let name =
             ("memtrace_group_unattributed_events", "Changes that no line answers for, by reason");
-        family(e, name, rows.into_iter().map(|(labels, _, events)| (labels, ConstCounter::new(events))))
+        family(
+            e,
+            name,
+            rows.into_iter().map(|(labels, _, events)| (labels, ConstCounter::new(events))),
+        )
     }
 
     fn lines(&self, e: &mut DescriptorEncoder<'_>, groups: &[(Labels, &Sums)]) -> fmt::Result {
@@ -301,7 +304,8 @@ impl Scrape {
         family(e, name, [(none(), gauge(own.traced as i64))])?;
         let name = ("memtrace_refused_processes", "Python processes that can't be traced");
         family(e, name, [(none(), gauge(own.refused as i64))])?;
-        let name = ("memtrace_left_out_processes", "Python processes that were left out, by reason");
+        let name =
+            ("memtrace_left_out_processes", "Python processes that were left out, by reason");
         let reason = |(reason, count): (&str, u64)| {
             (vec![("reason", reason.to_owned())], ConstCounter::new(count))
         };

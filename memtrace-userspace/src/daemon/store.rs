@@ -392,6 +392,5 @@ impl Threads {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,10 @@ pub struct Watch {
     /// Processes that are traced, with their pids and starts.
     wanted: HashMap<SpaceId, (u32, u64)>,
     scan: Scan,
+    /// Of these the version is not known in full yet: what is known, and the windows that they waited.
+    put_off: HashMap<SpaceId, (Facts, u32)>,
+    /// Decided on and not on the board yet.
+    newcomers: Vec<Newcomer>,
     sinks: Vec<Box<dyn WindowSink>>,
     started: Instant,
     /// The end of the last window.
@@ -55,6 +59,8 @@ impl Watch {
             undecided: HashMap::new(),
             wanted: HashMap::new(),
             scan: Scan::default(),
+            put_off: HashMap::new(),
+            newcomers: Vec::new(),
             sinks,
             started: Instant::now(),
             last: Nanos(0),
@@ -118,7 +124,16 @@ impl Watch {
             }
         }
         let mut unwanted = Vec::new();
-        for (space, facts) in session.take_facts() {
+        let mut facts = std::mem::take(&mut self.put_off);
+        for (space, new) in session.take_facts() {
+            facts.entry(space).or_insert((new, 0));
+        }
+        for (space, (facts, waited)) in facts {
+            let known = self.undecided.get(&space).is_some_and(|entries| has_full_version(entries));
+            if !known && waited < PATIENCE && !ended.contains(&space) {
+                self.put_off.insert(space, (facts, waited + 1));
+                continue;
+            }
             if let Some(mut entries) = self.undecided.remove(&space) {
                 self.tell_parent(&mut entries, facts.parent);
                 if self.welcome(session, space, facts, &entries) {
@@ -193,7 +208,8 @@ impl Watch {
         let files = session.files_of(space);
         let facts = Facts { pid: began.pid, ..facts };
         let (command, parent) = (command.clone(), began.parent);
-        board.welcome(Newcomer { space, facts, labels, files, command, parent });
+        drop(board);
+        self.newcomers.push(Newcomer { space, facts, labels, files, command, parent });
         true
     }
 
@@ -206,6 +222,7 @@ impl Watch {
         let at = Nanos(self.started.elapsed().as_nanos() as u64).max(latest(&entries));
         let from = std::mem::replace(&mut self.last, at);
         let mut board = lock(&self.board);
+        self.newcomers.drain(..).for_each(|new| board.welcome(new));
         let (slot, before) = board.add(at, entries);
         board.full_of_stacks = session.is_full_of_stacks();
         let stale = self.config.metrics.stale.0.as_nanos() as u64;
@@ -268,6 +285,7 @@ impl Watch {
         let at = Nanos(self.started.elapsed().as_nanos() as u64).max(latest(&booked));
         let from = self.last;
         let mut board = lock(&self.board);
+        self.newcomers.drain(..).for_each(|new| board.welcome(new));
         let (slot, before) = board.add(at, booked);
         board.full_of_stacks = full;
         let windows =
@@ -282,6 +300,17 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Windows for which a process is not decided on because its version is not known in full.
+const PATIENCE: u32 = 2;
+
+/// `3.12.1` and not `3.12`, as it is in the first moments of some.
+fn has_full_version(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| match entry {
+        Entry::Known(Known { python: Some(python), .. }) => python.matches('.').count() >= 2,
+        _ => false,
+    })
 }
 
 /// What the store keeps by a configuration.

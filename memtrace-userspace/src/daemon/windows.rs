@@ -47,7 +47,12 @@ pub type RssBefore = BTreeMap<SpaceId, Memory>;
 
 /// The windows of all groups that did something. `before` is what the board said before the window.
 #[must_use]
-pub fn closed(board: &Board, slot: &Slot, from: Nanos, before: &RssBefore) -> Vec<Arc<ClosedWindow>> {
+pub fn closed(
+    board: &Board,
+    slot: &Slot,
+    from: Nanos,
+    before: &RssBefore,
+) -> Vec<Arc<ClosedWindow>> {
     let mut by_group: BTreeMap<GroupId, BTreeMap<SpaceId, Vec<&Entry>>> = BTreeMap::new();
     for entry in &slot.entries {
         let Some(space) = space_of(entry) else { continue };
@@ -69,14 +74,8 @@ pub fn closed(board: &Board, slot: &Slot, from: Nanos, before: &RssBefore) -> Ve
             let (pid, parent, command) = (process.pid, process.parent, process.command.clone());
             if !entries.iter().any(|entry| matches!(entry, Entry::Began(_))) {
                 let before = before.get(&space).copied().unwrap_or(process.rss);
-                let began = Began {
-                    space,
-                    at: Nanos(0),
-                    pid,
-                    parent,
-                    before,
-                    command: command.clone(),
-                };
+                let began =
+                    Began { space, at: Nanos(0), pid, parent, before, command: command.clone() };
                 // A window of our own making can't be inconsistent.
                 let _ = history.add(&Entry::Began(began));
             }

@@ -104,7 +104,10 @@ impl Tables {
     /// # Errors
     ///
     /// The reason, and whose name it has; `None` when there is no such stack.
-    #[expect(clippy::type_complexity, reason = "one of two, neither of which has a name of its own")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "one of two, neither of which has a name of its own"
+    )]
     pub fn lines(
         &self,
         stack: StackId,

@@ -111,10 +111,11 @@ struct Stacks {
 
 impl Stacks {
     fn add(&mut self, stack: &StackFigures, thread: &str, runs: bool) {
-        let thread = self.threads.iter().position(|known| known.name == thread).unwrap_or_else(|| {
-            self.threads.push(Thread { tid: 0, name: thread.to_owned() });
-            self.threads.len() - 1
-        });
+        let thread =
+            self.threads.iter().position(|known| known.name == thread).unwrap_or_else(|| {
+                self.threads.push(Thread { tid: 0, name: thread.to_owned() });
+                self.threads.len() - 1
+            });
         let resident = if runs { stack.resident } else { Bytes::ZERO };
         let key = (stack.frames.clone(), thread);
         match self.index.get(&key) {

@@ -6,6 +6,11 @@
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 
+use object::Endianness;
+use object::elf::{DT_NEEDED, FileHeader64};
+use object::read::ReadCache;
+use object::read::elf::{Dyn as _, FileHeader as _};
+
 use super::facts::Facts;
 use super::target::{Recognition, Target};
 use super::targets::Targets;
@@ -15,12 +20,10 @@ use crate::kernel::KernelError;
 /// Programs that are remembered to be no Python. Beyond that they are learnt anew.
 const MOST_FOREIGN: usize = 4096;
 
-/// Looks at a program before it is sent away: a tenth of a second. One that loads an interpreter
-/// later is found by whoever lists the machine's processes.
-const LOOKS: u32 = Recognition::QUICK_LOOKS;
-
-/// Looks at a program that is called `python`: as many as until recognition slows down.
-const PATIENCE: u32 = 200;
+/// Looks at a program that is linked with an interpreter, or called as they are, before it is sent away:
+/// a second, for loaders on a busy machine. Any other is sent away at the first look; one that loads an
+/// interpreter later is found by whoever lists the machine's processes.
+const PATIENCE: u32 = 2 * Recognition::QUICK_LOOKS;
 
 /// A Python that can't be traced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +36,36 @@ pub struct Stranger {
     pub why: String,
 }
 
-/// Whether a program is called as interpreters are: however long one takes to load its library, it
-/// is not foreign.
-fn is_called_python(target: &Target) -> bool {
-    let file = std::fs::read_link(format!("/proc/{}/exe", target.pid)).unwrap_or_default();
-    file.file_name().is_some_and(|name| name.to_string_lossy().contains("python"))
+/// Whether an interpreter's library may still be about to be loaded: the program is linked with it, is
+/// called as interpreters are, or is a loader that was given one.
+fn may_become_python(pid: u32) -> bool {
+    let exe = format!("/proc/{pid}/exe");
+    let name = std::fs::read_link(&exe).unwrap_or_default();
+    let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.contains("python")
+        || name.starts_with("ld-")
+        || std::fs::File::open(exe).is_ok_and(|file| needs_python(file).unwrap_or(true))
 }
+
+/// Whether an ELF file names libpython among the libraries that it needs.
+fn needs_python(file: std::fs::File) -> Result<bool, object::Error> {
+    let data = ReadCache::new(file);
+    let header = FileHeader64::<Endianness>::parse(&data)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, &data)?;
+    let Some((entries, link)) = sections.dynamic(endian, &data)? else { return Ok(false) };
+    let strings = sections.strings(endian, &data, link)?;
+    for entry in entries.iter().filter(|entry| entry.tag(endian) == DT_NEEDED) {
+        let name = entry.string(endian, strings)?;
+        if name.windows(LIBRARY.len()).any(|part| part == LIBRARY) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What libraries of interpreters are called.
+const LIBRARY: &[u8] = b"libpython";
 
 /// A file: device, inode, time of last change.
 type FileId = (u64, u64, i64, i64);
@@ -46,8 +73,10 @@ type FileId = (u64, u64, i64, i64);
 /// What is known of the machine's programs.
 #[derive(Debug, Default)]
 pub(super) struct Machine {
-    /// Executables that were no Python a tenth of a second after their start.
+    /// Executables that are no Python and not linked with one.
     foreign: HashSet<FileId>,
+    /// Spaces whose programs may yet load an interpreter.
+    patient: HashSet<u32>,
     strangers: Vec<Stranger>,
     facts: Vec<(SpaceId, Facts)>,
     /// Spaces to be let go of in the next round.
@@ -93,9 +122,15 @@ impl Targets {
                 continue;
             }
             match target.recognition {
-                Some(recognition) if recognition.looks <= LOOKS => {}
-                Some(recognition) if recognition.looks <= PATIENCE && is_called_python(target) => {}
-                Some(_) if is_called_python(target) => unwanted.push(SpaceId(target.space)),
+                Some(recognition) if recognition.looks == 0 => {}
+                Some(recognition) if machine.patient.contains(&target.space) => {
+                    if recognition.looks > PATIENCE {
+                        unwanted.push(SpaceId(target.space));
+                    }
+                }
+                Some(_) if may_become_python(target.pid) => {
+                    machine.patient.insert(target.space);
+                }
                 Some(_) => {
                     if machine.foreign.len() >= MOST_FOREIGN {
                         machine.foreign.clear();
@@ -124,7 +159,8 @@ impl Targets {
         if spaces.is_empty() {
             return Ok(());
         }
-        let pids: Vec<u32> = spaces.iter().map(|space| self.targets[&space.0].pid).collect();
+        let pids: Vec<_> =
+            spaces.iter().map(|space| (self.targets[&space.0].pid, space.0)).collect();
         self.probes.close_anyway(&pids)?;
         let (all, at) = (self.open_events(), self.journal.now());
         for SpaceId(space) in spaces {
@@ -137,7 +173,9 @@ impl Targets {
             } else {
                 target.tell_nothing(at, &mut self.journal);
             }
-            self.probes.forget_threads(threads(target.pid));
+            if !self.targets.values().any(|other| other.pid == target.pid && other.is_live()) {
+                self.probes.forget_threads(threads(target.pid));
+            }
             self.probes.forget(target.mm, space);
             self.bindings.forget(space);
             target.let_go();
@@ -148,16 +186,36 @@ impl Targets {
 
     /// Forgets what has ended.
     pub(super) fn forget_ended(&mut self) {
+        if let Some(machine) = &mut self.machine {
+            machine.patient.retain(|space| self.targets.contains_key(space));
+        }
         self.targets.retain(|_, target| target.is_live());
         self.order.retain(|space| self.targets.contains_key(space));
     }
 
     pub(super) fn take_strangers(&mut self) -> Vec<Stranger> {
-        self.machine.as_mut().map_or_else(Vec::new, |machine| std::mem::take(&mut machine.strangers))
+        self.machine
+            .as_mut()
+            .map_or_else(Vec::new, |machine| std::mem::take(&mut machine.strangers))
     }
 }
 
 fn threads(pid: u32) -> Vec<u32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_linked_with_no_interpreter_is_known_by_its_file() {
+        assert!(!needs_python(File::open("/proc/self/exe").unwrap()).unwrap());
+        assert!(!may_become_python(std::process::id()));
+        // What can't be read may be anything.
+        assert!(needs_python(File::open("/proc/self/maps").unwrap()).is_err());
+    }
 }

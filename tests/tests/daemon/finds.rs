@@ -12,7 +12,7 @@ use harness::{Context, Result, check, ensure, resources, wait};
 fn processes_from_before_and_from_later_have_their_lines_and_are_forgotten() -> Result<()> {
     let (tag, python) = (tag(), newest()?);
     let mut before = Target::start(&python, "resident.py", &["keeps", &tag])?;
-    let daemon = Daemon::start(&config(&tag).replace("\"10m\"", "\"3s\""))?;
+    let mut daemon = Daemon::start(&config(&tag))?;
     let mut later = Target::start(&python, "resident.py", &["keeps", &tag])?;
     let mut truths = Vec::new();
     for target in [&mut before, &mut later] {
@@ -28,6 +28,8 @@ fn processes_from_before_and_from_later_have_their_lines_and_are_forgotten() -> 
     let pid = later.pid;
     ensure!(later.exit()?.success(), "the program failed");
     daemon.process_is(pid, |row| row["ending"] == "exited")?;
+    daemon.reload(&config(&tag).replace("\"10m\"", "\"1s\""))?;
+    daemon.says("was read again")?;
     let gone = wait::until("a process to be forgotten", || {
         let overview = daemon.overview()?.to_string();
         Ok((!overview.contains(&format!("\"pid\":{pid},"))).then_some(()))
@@ -42,8 +44,11 @@ fn every_interpreter_is_traced_from_its_first_instruction() -> Result<()> {
     let tag = tag();
     let daemon = Daemon::start(&config(&tag))?;
     let mut targets = Vec::new();
-    for python in supported()? {
-        targets.push((Target::start(&python, "resident.py", &["keeps", &tag])?, python));
+    // One that a loader was given is known when it is loaded.
+    for python in supported()?.into_iter().filter(|python| !python.is_launched()) {
+        let target = Target::start(&python, "resident.py", &["keeps", &tag])?;
+        daemon.process(target.pid)?;
+        targets.push((target, python));
     }
     for (target, python) in &mut targets {
         let truth = target.go()?;
@@ -152,9 +157,9 @@ fn as_many_as_may_be_are_traced_and_the_others_counted() -> Result<()> {
         Ok((daemon.overview()?["left_out"]["by_limit"] != 0).then_some(()))
     })?;
     let metrics = daemon.get("/metrics")?.text();
-    let counted = metrics.lines().find_map(|line| {
-        line.strip_prefix("memtrace_left_out_processes_total{reason=\"limit\"} ")
-    });
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("memtrace_left_out_processes_total{reason=\"limit\"} "));
     ensure!(counted.is_some_and(|count| count != "0"), "{counted:?}");
     ensure!(daemon.overview()?["own"]["traced"] == 1, "one is traced");
     drop(first);

@@ -78,8 +78,7 @@ fn a_container_is_known_by_its_cgroup_and_can_be_chosen_by_it() -> Result<()> {
     fs::write(cgroup.0.join("cgroup.procs"), inside.pid.to_string())?;
     let outside = Target::start(&python, "resident.py", &["keeps", &tag])?;
     let rule = format!("command = \"*{tag}*\"\ncontainer = \"{}*\"", &id[..60]);
-    let daemon =
-        Daemon::start(&config(&tag).replace(&format!("command = \"*{tag}*\""), &rule))?;
+    let daemon = Daemon::start(&config(&tag).replace(&format!("command = \"*{tag}*\""), &rule))?;
     let (group, _) = daemon.process(inside.pid)?;
     ensure!(group["container_id"] == id.as_str(), "{group}");
     ensure!(group["container_runtime"] == "docker", "{group}");

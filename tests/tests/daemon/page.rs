@@ -23,7 +23,11 @@ fn the_page_shows_programs_lines_timeline_and_reports() -> Result<()> {
     for look in [Look::DESK, Look::HAND] {
         let url = format!("http://{}/", daemon.address);
         let mut page = browser.visit(&url, look)?;
-        until(&mut page, "a program", "document.querySelectorAll('#groups tbody tr').length === 1")?;
+        until(
+            &mut page,
+            "a program",
+            "document.querySelectorAll('#groups tbody tr').length === 1",
+        )?;
         let groups = page.texts("#groups tbody td")?;
         ensure!(groups[0] == "resident.py" && groups[3] == "1", "{groups:?}");
         let lines = page.texts("#lines tbody tr:first-child td")?;
@@ -43,7 +47,8 @@ fn the_page_shows_programs_lines_timeline_and_reports() -> Result<()> {
         let source = page.text("document.querySelector('#report').src")?;
         ensure!(source.contains("format=flamegraph"), "{source}");
         for id in ["pprof", "recording"] {
-            let link = page.text(&format!("document.querySelector('#{id}').getAttribute('href')"))?;
+            let link =
+                page.text(&format!("document.querySelector('#{id}').getAttribute('href')"))?;
             let answer = daemon.get(&format!("/{link}"))?;
             ensure!(answer.status == 200 && answer.body.len() > 100, "{link}: {}", answer.status);
             ensure!(answer.headers["content-disposition"].starts_with("attachment"), "{link}");

@@ -11,7 +11,8 @@ use harness::target::Target;
 use harness::{Context, Result, ensure, wait};
 use serde_json::Value;
 
-const INSTALL: &str = "this test needs Debian's package prometheus: `cargo xtask setup` installs it";
+const INSTALL: &str =
+    "this test needs Debian's package prometheus: `cargo xtask setup` installs it";
 
 /// Its server. Dropping it kills it.
 struct Prometheus {
@@ -46,9 +47,8 @@ impl Prometheus {
     fn values(&self, expression: &str) -> Option<Vec<(Value, f64)>> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         let encoded: String = expression.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let request = format!(
-            "GET /api/v1/query?query={encoded} HTTP/1.0\r\nHost: localhost\r\n\r\n"
-        );
+        let request =
+            format!("GET /api/v1/query?query={encoded} HTTP/1.0\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
@@ -61,9 +61,8 @@ impl Prometheus {
     }
 
     fn until(&self, expression: &str, is: impl Fn(&[(Value, f64)]) -> bool) -> Result<f64> {
-        let found = wait::until(expression, || {
-            Ok(self.values(expression).filter(|values| is(values)))
-        });
+        let found =
+            wait::until(expression, || Ok(self.values(expression).filter(|values| is(values))));
         let values = found.with_context(|| {
             let log = std::fs::read_to_string(self.folder.path().join("log"));
             format!("last: {:?}\n{}", self.values(expression), log.unwrap_or_default())
@@ -91,10 +90,8 @@ fn prometheus_scrapes_what_the_programs_say_and_forgets_what_is_gone() -> Result
     let truth = target.go()?;
     let mark = truth.mark("keeps")?;
     let stated = mark.grown()? as f64;
-    let line = format!(
-        "memtrace_line_grown_bytes_total{{group=\"resident.py\",line=\"{}\"}}",
-        mark.line
-    );
+    let line =
+        format!("memtrace_line_grown_bytes_total{{group=\"resident.py\",line=\"{}\"}}", mark.line);
     let grown = prometheus.until(&line, |rows| rows.iter().any(|(_, value)| *value >= stated))?;
     ensure!(grown < stated + (1 << 20) as f64, "{grown} where {stated} were grown");
     let resident = target.settled()?.rss as f64;

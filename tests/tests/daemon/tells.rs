@@ -25,7 +25,6 @@ fn every_form_of_any_time_can_be_had_and_a_recording_says_the_same() -> Result<(
         (daemon.report(&format!("space={space}"))?, format!("space={space}&from={from}"));
     let part = daemon.report(&second)?;
     check::law(&whole)?;
-    check::law(&part)?;
     let mark = truth.mark("keeps")?;
     let grown = |report: &Report| -> Result<i64> {
         Ok(report.process(target.pid)?.figures(&mark.file, mark.line).net)

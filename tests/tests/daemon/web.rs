@@ -64,6 +64,9 @@ fn ten_thousand_malformed_requests_and_a_slow_reader_change_nothing() -> Result<
     for _ in 0..10_000 {
         let mut request = whole.to_vec();
         for _ in 0..=random(5) {
+            if request.len() < 2 {
+                break;
+            }
             let at = random(request.len());
             match random(4) {
                 0 => drop(request.remove(at)),

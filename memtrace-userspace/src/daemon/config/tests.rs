@@ -86,7 +86,8 @@ fn beyond_loopback_there_is_no_server_without_token_and_certificate() {
     check("[http]\nlisten = \"0.0.0.0:9464\"\n", 2, &words);
     check("[http]\ntoken_file = \"t\"\nlisten = \"[::]:9464\"\n", 3, &words[..2]);
     check("[http]\ntls_key = \"k\"\n", 2, &["tls_certificate"]);
-    let whole = "[http]\nlisten = \"[::]:1\"\ntoken_file = \"t\"\ntls_certificate = \"c\"\ntls_key = \"k\"";
+    let whole =
+        "[http]\nlisten = \"[::]:1\"\ntoken_file = \"t\"\ntls_certificate = \"c\"\ntls_key = \"k\"";
     assert!(parse(whole).is_ok());
     assert!(parse("[http]\nlisten = \"0.0.0.0:1\"\nenabled = false\n").is_ok());
     assert!(parse("[http]\nlisten = \"[::1]:1\"\n").is_ok());

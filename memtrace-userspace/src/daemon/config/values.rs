@@ -19,9 +19,9 @@ impl fmt::Display for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = text(from, "a time in quotes, like \"2s\" or \"1h30m\"")?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|_| D::Error::custom(format!("{text:?} is no time; write it like \"2s\" or \"1h30m\"")))
+        humantime::parse_duration(&text).map(Self).map_err(|_| {
+            D::Error::custom(format!("{text:?} is no time; write it like \"2s\" or \"1h30m\""))
+        })
     }
 }
 

@@ -112,9 +112,11 @@ impl Names {
         if container.runtime != Runtime::Docker {
             return None;
         }
-        let file = std::fs::File::open(self.docker.join(&container.id).join("config.v2.json")).ok()?;
+        let file =
+            std::fs::File::open(self.docker.join(&container.id).join("config.v2.json")).ok()?;
         let mut text = String::new();
-        std::io::Read::read_to_string(&mut std::io::Read::take(file, CONFIG_LIMIT), &mut text).ok()?;
+        std::io::Read::read_to_string(&mut std::io::Read::take(file, CONFIG_LIMIT), &mut text)
+            .ok()?;
         of_docker_config(&text)
     }
 }

@@ -5,7 +5,10 @@ const ID: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a
 fn check(path: &str, runtime: Runtime, pod_uid: Option<&str>) {
     let path = path.replace("ID", ID);
     let found = of_path(&path).unwrap_or_else(|| panic!("no container in {path}"));
-    assert_eq!((found.runtime, found.id.as_str(), found.pod_uid.as_deref()), (runtime, ID, pod_uid));
+    assert_eq!(
+        (found.runtime, found.id.as_str(), found.pod_uid.as_deref()),
+        (runtime, ID, pod_uid)
+    );
 }
 
 #[test]
@@ -14,23 +17,43 @@ fn paths_of_every_runtime_name_their_container() {
     check("/docker/ID", Runtime::Docker, None);
     check("/system.slice/docker-ID.scope", Runtime::Docker, None);
     check("/system.slice/docker-ID.scope/init", Runtime::Docker, None);
-    check("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container",
-        Runtime::Podman, None);
+    check(
+        "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container",
+        Runtime::Podman,
+        None,
+    );
     check("/machine.slice/libpod-ID.scope", Runtime::Podman, None);
     check("/libpod_parent/libpod-ID", Runtime::Podman, None);
     check("/kubepods/burstable/pod0f2ab1c3-7d5e-4a09-9c1e-6b1f2d3c4e5a/ID", Runtime::Other, uid);
-    check("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice/cri-containerd-ID.scope",
-        Runtime::Containerd, uid);
-    check("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice/crio-ID.scope/container",
-        Runtime::Crio, uid);
-    check("/kubepods.slice/kubepods-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice/docker-ID.scope",
-        Runtime::Docker, uid);
-    check("/system.slice/containerd.service/kubepods-burstable-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice:cri-containerd:ID",
-        Runtime::Containerd, None);
+    check(
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice/cri-containerd-ID.scope",
+        Runtime::Containerd,
+        uid,
+    );
+    check(
+        "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice/crio-ID.scope/container",
+        Runtime::Crio,
+        uid,
+    );
+    check(
+        "/kubepods.slice/kubepods-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice/docker-ID.scope",
+        Runtime::Docker,
+        uid,
+    );
+    check(
+        "/system.slice/containerd.service/kubepods-burstable-pod0f2ab1c3_7d5e_4a09_9c1e_6b1f2d3c4e5a.slice:cri-containerd:ID",
+        Runtime::Containerd,
+        None,
+    );
     // A kind node: a container in a container; the inner one is meant.
     let outer = ID.replace('9', "8");
-    check(&format!("/system.slice/docker-{outer}.scope/kubelet/kubepods/pod0f2ab1c3-7d5e-4a09-9c1e-6b1f2d3c4e5a/ID"),
-        Runtime::Docker, uid);
+    check(
+        &format!(
+            "/system.slice/docker-{outer}.scope/kubelet/kubepods/pod0f2ab1c3-7d5e-4a09-9c1e-6b1f2d3c4e5a/ID"
+        ),
+        Runtime::Docker,
+        uid,
+    );
     let nspawn = of_path("/machine.slice/machine-web.scope/payload").unwrap();
     assert_eq!((nspawn.runtime, nspawn.id.as_str()), (Runtime::Nspawn, "web"));
     let lxc = of_path("/lxc.payload.web/system.slice/app.service").unwrap();
@@ -56,9 +79,15 @@ fn a_service_of_the_host_is_in_no_container() {
 #[test]
 fn the_path_that_counts_is_taken_of_v2_v1_and_hybrid_files() {
     assert_eq!(path("0::/system.slice/a.service\n"), "/system.slice/a.service");
-    assert_eq!(path("12:cpu,cpuacct:/x\n5:memory:/docker/abc\n1:name=systemd:/y\n0::/\n"), "/docker/abc");
+    assert_eq!(
+        path("12:cpu,cpuacct:/x\n5:memory:/docker/abc\n1:name=systemd:/y\n0::/\n"),
+        "/docker/abc"
+    );
     assert_eq!(path("1:name=systemd:/y\n0::/\n"), "/y");
-    assert_eq!(path("0::/system.slice/c.service/k.slice:cri:1\n"), "/system.slice/c.service/k.slice:cri:1");
+    assert_eq!(
+        path("0::/system.slice/c.service/k.slice:cri:1\n"),
+        "/system.slice/c.service/k.slice:cri:1"
+    );
     for nonsense in ["", "\n", ":", "::", "1:", "no colon", "\u{0}:\u{0}"] {
         assert!(path(nonsense).len() <= 1, "{nonsense:?}");
     }

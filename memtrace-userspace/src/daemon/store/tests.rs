@@ -51,11 +51,8 @@ fn began(space: u32, second: u64, before: i64) -> Entry {
 
 /// A window in which the one line grew by so much.
 fn window(space: u32, thread: u32, second: u64, grown: i64, rss: i64) -> Entry {
-    let change = Change {
-        grown: anon(grown),
-        events: 1,
-        ..Change::none(StackId(0), ThreadId(thread))
-    };
+    let change =
+        Change { grown: anon(grown), events: 1, ..Change::none(StackId(0), ThreadId(thread)) };
     Entry::Window(Window {
         space: SpaceId(space),
         at: Nanos(second * SECOND),
@@ -114,8 +111,7 @@ fn a_range_as_a_trace_of_its_own_begins_with_what_was_resident_then() {
     let kept = store.kept();
     let (head, entries) = kept.entries(&(Nanos(3 * SECOND)..=Nanos(5 * SECOND)), &all);
     assert_eq!(head.started_at, SystemTime::UNIX_EPOCH + Duration::from_secs(3));
-    let mut history =
-        History::with_tables(head, crate::history::WHOLE, Arc::clone(&kept.tables));
+    let mut history = History::with_tables(head, crate::history::WHOLE, Arc::clone(&kept.tables));
     entries.iter().for_each(|entry| history.add(entry).unwrap());
     let profile = history.profile();
     let process = &profile.processes[0];

@@ -24,9 +24,7 @@ pub(super) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, We
         PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, "key", &error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder.with_no_client_auth().with_single_cert(certificates, private)
-        })
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, private))
         .map_err(|error| {
             WebError::file(key, format!("{error}; is it the key of {}?", certificate.display()))
         })?;

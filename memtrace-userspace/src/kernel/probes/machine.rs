@@ -1,5 +1,7 @@
 //! What the trace of a whole machine asks of the kernel side.
 
+use std::collections::BTreeMap;
+
 use memtrace_common::settings::{ANY_PROCESS, REQUEST_CLOSE_ANYWAY, Request};
 
 use super::{KernelError, Probes};
@@ -22,14 +24,18 @@ impl Probes {
         }
     }
 
-    /// Lets go of processes at once, whatever they are doing.
+    /// Lets go of processes at once, whatever they are doing, by their pids and the numbers of their
+    /// spaces. Those that have another space by now are not touched.
     ///
     /// # Errors
     ///
     /// [`KernelError`] when the kernel side can't be asked.
-    pub fn close_anyway(&mut self, pids: &[u32]) -> Result<(), KernelError> {
-        let request = |pid: &u32| (*pid, Request::of(REQUEST_CLOSE_ANYWAY));
-        let requests: Vec<_> = pids.iter().map(request).collect();
-        self.ask(&requests).map(drop)
+    pub fn close_anyway(&mut self, spaces: &[(u32, u32)]) -> Result<(), KernelError> {
+        let request = |(pid, space): &(u32, u32)| {
+            (*pid, Request { space: *space, ..Request::of(REQUEST_CLOSE_ANYWAY) })
+        };
+        // One request for each process: the latest space is the one that it may have still.
+        let requests: BTreeMap<_, _> = spaces.iter().map(request).collect();
+        self.ask(&requests.into_iter().collect::<Vec<_>>()).map(drop)
     }
 }
