@@ -307,6 +307,11 @@ impl Session {
         self.targets.live().into_iter().collect()
     }
 
+    /// A process that the kernel side has and whose record was lost is nobody's: it can be attached to.
+    pub fn disown(&mut self, pid: u32) {
+        self.targets.probes().forget_process(pid);
+    }
+
     /// The files of a target.
     #[must_use]
     pub fn files_of(&self, space: SpaceId) -> Option<Arc<TargetFiles>> {

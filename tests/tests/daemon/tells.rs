@@ -49,11 +49,11 @@ fn every_form_of_any_time_can_be_had_and_a_recording_says_the_same() -> Result<(
 
     for (form, begins) in [
         ("table", "memtrace: 1 process"),
-        ("csv", "pid,"),
+        ("csv", "kind,process,pid,"),
         ("folded", ""),
         ("pprof", "\u{1f}"),
         ("flamegraph", "<?xml"),
-        ("html", "<!DOCTYPE html>"),
+        ("html", "<!doctype html>"),
     ] {
         let answer = daemon.get(&format!("/api/report?format={form}&group={}", group["id"]))?;
         ensure!(answer.status == 200, "{form}: {}", answer.text());

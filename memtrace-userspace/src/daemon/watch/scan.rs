@@ -29,7 +29,12 @@ enum Found {
     Unwanted,
     BeyondLimit,
     Attached,
+    /// The kernel side has it and user space does not: its record is under way, or was lost. So often.
+    UnderWay(u32),
 }
+
+/// Looks after which a record that is under way is taken for lost.
+const LOST: u32 = 3;
 
 #[derive(Debug)]
 struct Seen {
@@ -79,7 +84,15 @@ impl Scan {
                 continue;
             }
             let known = seen.filter(|seen| seen.started == started).map(|seen| seen.found);
-            let found = self.look_at(pid, session, config, board, room)?;
+            let found = match (self.look_at(pid, session, config, board, room)?, known) {
+                (Found::UnderWay(_), Some(Found::UnderWay(looks))) => {
+                    if looks >= LOST {
+                        session.disown(pid);
+                    }
+                    Found::UnderWay(looks + 1)
+                }
+                (found, _) => found,
+            };
             if found == Found::Attached {
                 room -= 1;
                 self.attached.insert(pid, started);
@@ -88,6 +101,7 @@ impl Scan {
                 match found {
                     Found::Unwanted => lock(board).left_out.by_rules += 1,
                     Found::BeyondLimit => lock(board).left_out.by_limit += 1,
+                    Found::UnderWay(LOST) => lock(board).left_out.by_kernel += 1,
                     _ => {}
                 }
             }
@@ -131,10 +145,8 @@ impl Scan {
             Ok(_) => Ok(Found::Attached),
             Err(error @ SessionError::Kernel(_)) => Err(error),
             Err(error) => {
-                // Ended, or begun anew with a record under way.
                 debug!("process {pid}: {error}");
-                lock(board).left_out.by_kernel += 1;
-                Ok(Found::NotPython)
+                Ok(Found::UnderWay(0))
             }
         }
     }
@@ -171,8 +183,8 @@ impl Seen {
                 address_space >= self.address_space.saturating_add(LIBRARY)
                     || self.at.elapsed() >= NOW_AND_THEN
             }
-            // It was traced, and is not any more: let go of, or about to end.
-            Found::Attached => self.at.elapsed() >= NOW_AND_THEN,
+            // Attached: it was traced and is not any more, or is about to end.
+            Found::Attached | Found::UnderWay(_) => true,
             Found::BeyondLimit => room > 0,
             Found::Refused | Found::Unwanted => false,
         }

@@ -16,6 +16,12 @@ impl Probes {
         self.expect_exec(ANY_PROCESS, follow)
     }
 
+    /// Forgets a process, but not its space, which ends with it or with the next one at its place.
+    pub fn forget_process(&mut self, pid: u32) {
+        // Gone already is as good.
+        let _ = self.processes.remove(&pid);
+    }
+
     /// Forgets threads of a process that was let go of, so that their faults cost a look-up again.
     pub fn forget_threads(&mut self, tids: impl IntoIterator<Item = u32>) {
         for tid in tids {
