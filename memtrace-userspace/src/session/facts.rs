@@ -59,7 +59,6 @@ impl Facts {
                 && stack != 0
                 && places_are_random()
             {
-                let (heap, arguments) = (heap as u64, arguments as u64);
                 facts.lineage = Some(Lineage { stack, code, heap, arguments });
             }
         }

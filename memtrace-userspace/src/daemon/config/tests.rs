@@ -1,3 +1,5 @@
+//! Each kind of mistake in a configuration, and ten thousand of no kind.
+
 use std::fmt::Write;
 
 use super::*;

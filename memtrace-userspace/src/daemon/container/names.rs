@@ -86,7 +86,7 @@ impl Names {
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        let named = self.from_links(&container.id).or_else(|| self.from_docker(container));
+        let named = self.named_by_link(&container.id).or_else(|| self.named_by_docker(container));
         if let Some(named) = named {
             self.known.insert(container.id.clone(), named.clone());
             return named;
@@ -100,7 +100,7 @@ impl Names {
         }
     }
 
-    fn from_links(&self, id: &str) -> Option<Named> {
+    fn named_by_link(&self, id: &str) -> Option<Named> {
         let links = std::fs::read_dir(&self.links).ok()?;
         links.flatten().find_map(|link| {
             let (of, named) = of_log_link(link.file_name().to_str()?)?;
@@ -108,7 +108,7 @@ impl Names {
         })
     }
 
-    fn from_docker(&self, container: &Container) -> Option<Named> {
+    fn named_by_docker(&self, container: &Container) -> Option<Named> {
         if container.runtime != Runtime::Docker {
             return None;
         }

@@ -1,3 +1,5 @@
+//! What a scrape looks like, also of programs that mean harm.
+
 use super::*;
 use crate::history::Tables;
 use crate::history::entry::{

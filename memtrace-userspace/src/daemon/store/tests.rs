@@ -1,3 +1,5 @@
+//! What is kept, what is let go of, and that nothing is lost by it.
+
 use std::time::SystemTime;
 
 use super::*;
@@ -124,8 +126,7 @@ fn a_day_of_windows_and_of_short_lived_processes_takes_no_more_than_an_hour() {
     let mut store = store(3600, 16 << 20);
     store.add(Nanos(0), vec![names(), thread(0), began(0, 0, 0)]);
     let mut most = 0;
-    let mut threads = 1;
-    for second in (10..24 * 3600).step_by(10) {
+    for (threads, second) in (1..).zip((10..24 * 3600).step_by(10)) {
         // Long-lived, and a new process in each window that grows and ends.
         let space = second as u32;
         let brief = [
@@ -134,7 +135,6 @@ fn a_day_of_windows_and_of_short_lived_processes_takes_no_more_than_an_hour() {
             window(space, threads, second, 8192, 8192),
             ended(space, second),
         ];
-        threads += 1;
         let long = window(0, 0, second, 4096, 4096 * (second / 10) as i64);
         let mut entries = vec![long];
         entries.extend(brief);

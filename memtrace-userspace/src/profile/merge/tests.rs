@@ -1,3 +1,5 @@
+//! Workers as one: sums, the law, and those that have ended.
+
 use std::time::SystemTime;
 
 use super::*;
