@@ -44,7 +44,7 @@ pub(super) struct Bindings {
 }
 
 /// Targets that are looked at for a second interpreter in one round, about: that reads their memory.
-const LOOKS_OF_A_ROUND: usize = 16;
+const LOOKS_OF_A_ROUND: usize = 4;
 
 impl Bindings {
     pub(super) fn new(mode: Binding) -> Self {

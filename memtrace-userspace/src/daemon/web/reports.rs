@@ -117,6 +117,9 @@ fn range(kept: &Kept, query: &Query) -> Result<RangeInclusive<Nanos>, Problem> {
         let since = moment.duration_since(kept.head.started_at).unwrap_or_default();
         Nanos(since.as_nanos() as u64)
     };
+    if query.from.zip(query.to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::wrong("from is after to"));
+    }
     let to = query.to.map_or(kept.to, since_start);
     let from = match (query.from, query.last) {
         (Some(_), Some(_)) => return Err(Problem::wrong("name from or last, not both")),
