@@ -136,8 +136,9 @@ fn an_unsupported_build_is_named_with_the_reason() -> Result<()> {
     for process in [&running, &later] {
         let refused = wait::until("a refusal", || {
             let overview = daemon.overview()?;
+            let pid = process.pid().parse::<u32>().ok().map(serde_json::Value::from);
             let refused = overview["refused"].as_array().cloned().unwrap_or_default();
-            Ok(refused.into_iter().find(|row| row["pid"].to_string() == process.pid()))
+            Ok(refused.into_iter().find(|row| Some(&row["pid"]) == pid.as_ref()))
         })?;
         let why = refused["why"].as_str().unwrap_or_default();
         ensure!(why.contains(&old.version_text()) && why.contains("too old"), "{why}");

@@ -4,8 +4,6 @@
 //! Each test's programs have an argument of their own, and a rule for that: other processes of this
 //! machine come and go as they like.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 mod ends;
 mod finds;
 mod groups;
