@@ -37,6 +37,8 @@ pub enum Command {
     Run(RunArgs),
     /// Trace running processes and show on a live screen what grows
     Top(TopArgs),
+    /// Trace the whole machine, all the time: page, API and metrics
+    Daemon(DaemonArgs),
     /// Where a process's RSS is now: no probe, one look from outside
     Explain(ExplainArgs),
     /// The Python processes here: version, build, what can be traced
@@ -162,6 +164,20 @@ pub struct FormArgs {
     /// Released
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub columns: Vec<Column>,
+}
+
+/// `memtrace daemon`
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// What to trace, keep and serve, in TOML; docs/daemon.md has all of it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say whether the configuration is sound, and do nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Say more on standard error, the kernel side included
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// `memtrace completions`

@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod color;
 pub mod completions;
+pub mod daemon;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
@@ -18,7 +19,7 @@ mod read;
 pub mod record;
 pub mod report;
 pub mod run;
-mod sources;
+pub(crate) mod sources;
 mod started;
 pub mod top;
 mod trace;

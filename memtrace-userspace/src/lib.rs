@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod daemon;
 pub mod history;
 pub mod kernel;
 pub mod ledger;

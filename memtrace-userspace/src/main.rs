@@ -8,9 +8,10 @@ use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
 use memtrace::command::{
-    attach, color, completions, diff, doctor, explain, output::Output, plot, ps, push, record,
-    report, run, top,
+    attach, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps, push,
+    record, report, run, top,
 };
+use memtrace::daemon::config::ConfigError;
 use memtrace::push::{BackendError, SettingsError};
 use memtrace::python::DiscoverError;
 use memtrace::session::SessionError;
@@ -48,6 +49,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
         Command::Run(args) => run::run(args).await,
         Command::Top(args) => top::run(args).await.map(|()| 0),
         Command::Record(args) => record::run(args).await,
+        Command::Daemon(args) => daemon::run(args).await.map(|()| 0),
         Command::Report(args) => report::run(args).map(|()| 0),
         Command::Plot(args) => plot::run(args).map(|()| 0),
         Command::Diff(args) => diff::run(args),
@@ -79,7 +81,11 @@ fn list(
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<FormError>() || error.is::<BackendError>() || error.is::<SettingsError>() {
+    if error.is::<FormError>()
+        || error.is::<ConfigError>()
+        || error.is::<BackendError>()
+        || error.is::<SettingsError>()
+    {
         return WRONG_USAGE;
     }
     if let Some(SnapshotError::Exited(_)) = error.downcast_ref() {
@@ -98,6 +104,7 @@ fn log_to_stderr(cli: &Cli) {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
         Command::Record(args) => (args.verbose, args.quiet),
+        Command::Daemon(args) => (args.verbose, false),
         Command::Report(args) => (false, args.quiet),
         Command::Diff(args) => (false, args.quiet),
         Command::Push(args) => (args.verbose, args.quiet),

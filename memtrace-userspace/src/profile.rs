@@ -16,6 +16,7 @@ use crate::units::{Bytes, Nanos};
 pub mod filter;
 mod lines;
 mod memory;
+pub mod merge;
 mod native;
 mod sources;
 
@@ -232,6 +233,10 @@ pub enum Reason {
     LeftOut,
     /// The kernel's counter moved between the last event and the end of tracing.
     Remainder,
+    /// Lines of stacks beyond as many as may have names (`memtrace daemon`).
+    BeyondLimit,
+    /// Of several processes as one: what those that ended took with them.
+    Ended,
 }
 
 impl Reason {
@@ -252,6 +257,8 @@ impl Reason {
             Self::UnderWay => "return under way",
             Self::LeftOut => "left out by a filter",
             Self::Remainder => "remainder",
+            Self::BeyondLimit => "beyond the limit of stacks",
+            Self::Ended => "ended processes",
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod browser;
 pub mod check;
 pub mod conversation;
+pub mod daemon;
 pub mod explained;
 pub mod interpreters;
 pub mod measure;

@@ -117,6 +117,9 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         if process::find_program("bpftool").is_none() {
             needs.push(Need::Package("bpftool"));
         }
+        if process::find_program("promtool").is_none() {
+            needs.push(Need::Package("prometheus"));
+        }
         needs.extend(browser::missing().iter().copied().map(Need::Package));
         if process::ask(process::cargo().args(["nextest", "--version"])).is_none() {
             needs.push(Need::Nextest);

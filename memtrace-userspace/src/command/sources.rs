@@ -16,7 +16,7 @@ const MOST_LINES: u32 = 2000;
 
 /// Which functions there are, and whose text was kept.
 #[derive(Default)]
-pub(super) struct SourceKeeper {
+pub(crate) struct SourceKeeper {
     texts: Vec<String>,
     functions: Vec<Function>,
     /// By place: its function.
@@ -32,7 +32,7 @@ pub(super) struct SourceKeeper {
 impl SourceKeeper {
     /// The entries, each followed by the text of what is new in it. Every entry must pass here, in
     /// order. `files` are those of the processes, in the order in which they began.
-    pub(super) fn with_sources(
+    pub(crate) fn with_sources(
         &mut self,
         entries: Vec<Entry>,
         files: &[Option<Arc<TargetFiles>>],

@@ -28,6 +28,7 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
+        machine: false,
         options: Options { ring_bytes: ring_bytes(args), native: args.native, verbose },
     }
 }

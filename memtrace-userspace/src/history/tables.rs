@@ -7,7 +7,7 @@ use super::entry::{FunctionId, Names, NativeId, PlaceId, StackId, StackName, Tex
 use crate::profile::{FunctionSpan, NativeFrame, Place, Reason, Thread};
 
 /// A stack, resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Stack {
     /// Leaf first, never empty.
     Lines { frames: Vec<PlaceId>, truncated: bool },
@@ -18,15 +18,15 @@ pub(super) enum Stack {
 }
 
 /// A place, and the function it is in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NamedPlace {
     pub(super) place: Arc<Place>,
     pub(super) function: usize,
 }
 
 /// The tables of a trace.
-#[derive(Debug, Default)]
-pub(super) struct Tables {
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
     texts: Vec<String>,
     functions: Vec<FunctionSpan>,
     places: Vec<NamedPlace>,
@@ -41,7 +41,11 @@ fn unnamed<T>(found: Option<T>, what: &'static str, number: u32) -> Result<T, In
 
 impl Tables {
     /// Adds names; those before a bad one stay.
-    pub(super) fn add(&mut self, names: &Names) -> Result<(), Inconsistent> {
+    ///
+    /// # Errors
+    ///
+    /// [`Inconsistent`]: a name refers to one that was never told.
+    pub fn add(&mut self, names: &Names) -> Result<(), Inconsistent> {
         self.texts.extend(names.texts.iter().cloned());
         for function in &names.functions {
             let span = FunctionSpan {
@@ -104,6 +108,56 @@ impl Tables {
             self.threads.push(Thread { tid: thread.tid, name });
         }
         Ok(())
+    }
+
+    /// The line that a stack ends at; `None` where no line answers for it.
+    #[must_use]
+    pub fn leaf(&self, stack: StackId) -> Option<&Arc<Place>> {
+        match self.stack(stack) {
+            Ok(Stack::Lines { frames, .. }) => Some(&self.place(frames[0]).place),
+            Ok(Stack::Native { below, .. }) => self.leaf(*below),
+            _ => None,
+        }
+    }
+
+    /// The lines of a stack, leaf first, with their functions, and whether it was cut; or why there
+    /// are none.
+    ///
+    /// # Errors
+    ///
+    /// The reason, and whose name it has; `None` when there is no such stack.
+    #[expect(
+        clippy::type_complexity,
+        reason = "one of two, neither of which has a name of its own"
+    )]
+    pub fn lines(
+        &self,
+        stack: StackId,
+    ) -> Result<(Vec<(&Place, &FunctionSpan)>, bool), Option<(Reason, &str)>> {
+        match self.stack(stack) {
+            Err(_) => Err(None),
+            Ok(Stack::Unattributed { reason, name }) => Err(Some((*reason, name))),
+            Ok(Stack::Native { below, .. }) => self.lines(*below),
+            Ok(Stack::Lines { frames, truncated }) => {
+                let of = |id: &PlaceId| {
+                    let named = self.place(*id);
+                    (&*named.place, &self.functions[named.function])
+                };
+                Ok((frames.iter().map(of).collect(), *truncated))
+            }
+        }
+    }
+
+    /// A thread's name.
+    #[must_use]
+    pub fn thread_name(&self, thread: ThreadId) -> &str {
+        self.thread(thread).map_or("", |thread| &thread.name)
+    }
+
+    /// How many stacks are named.
+    #[must_use]
+    pub fn stacks(&self) -> usize {
+        self.stacks.len()
     }
 
     pub(super) fn text(&self, TextId(number): TextId) -> Result<&str, Inconsistent> {

@@ -24,6 +24,8 @@ use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
 
+mod machine;
+
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 

@@ -143,7 +143,7 @@ fn some(ids: &mut Ids, count: u32) -> Result<Vec<u32>, Wrong> {
 }
 
 /// All reasons that the format has.
-pub(super) const REASONS: [Reason; 13] = [
+pub(super) const REASONS: [Reason; 15] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -157,6 +157,8 @@ pub(super) const REASONS: [Reason; 13] = [
     Reason::UnderWay,
     Reason::LeftOut,
     Reason::Remainder,
+    Reason::BeyondLimit,
+    Reason::Ended,
 ];
 
 fn reason(number: u32) -> Option<Reason> {

@@ -103,6 +103,8 @@ pub(super) const fn reason_number(reason: Reason) -> u32 {
         Reason::UnderWay => 11,
         Reason::LeftOut => 12,
         Reason::Remainder => 13,
+        Reason::BeyondLimit => 14,
+        Reason::Ended => 15,
     }
 }
 

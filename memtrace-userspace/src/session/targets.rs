@@ -13,6 +13,7 @@ use super::binding::Bindings;
 use super::haste::Haste;
 use super::journal::Journal;
 use super::kills::Kills;
+use super::machine::Machine;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::{Plan, SessionError, Traced};
@@ -29,14 +30,16 @@ const CHECK: Duration = Duration::from_millis(250);
 
 /// Every target, dead or alive, by the number of its space.
 pub(super) struct Targets {
-    probes: Probes,
+    pub(super) probes: Probes,
     pub(super) targets: HashMap<u32, Target>,
     /// In the order in which they were met.
     pub(super) order: Vec<u32>,
     /// Where what happened is written down.
     pub(super) journal: Journal,
     images: Images,
-    bindings: Bindings,
+    pub(super) bindings: Bindings,
+    /// When the whole machine is traced.
+    pub(super) machine: Option<Machine>,
     follow: bool,
     uprobes: bool,
     /// A command of ours that has not called `exec` yet.
@@ -53,9 +56,10 @@ impl Targets {
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
-            journal: Journal::new(plan.keep_entries),
+            journal: Journal::new(plan.keep_entries, !plan.machine),
             images: Images::new(),
             bindings: Bindings::new(plan.binding),
+            machine: plan.machine.then(Machine::default),
             follow: plan.follow,
             uprobes: plan.uprobes,
             expected: None,
@@ -93,7 +97,9 @@ impl Targets {
 
     /// The command did not come to `exec` after all, or has ended.
     pub(super) fn any_left(&self) -> bool {
-        self.expected.is_some() || self.targets.values().any(Target::is_live)
+        self.machine.is_some()
+            || self.expected.is_some()
+            || self.targets.values().any(Target::is_live)
     }
 
     fn add(&mut self, target: Target) {
@@ -118,6 +124,7 @@ impl Targets {
         }
         target.tell_known(&mut self.journal);
         let pid = target.pid;
+        self.note_facts(pid, space);
         self.bindings.watch(pid, space, &interpreter, &mut self.probes);
     }
 
@@ -232,6 +239,7 @@ impl Targets {
             let end = event.comm.iter().position(|byte| *byte == 0).unwrap_or(event.comm.len());
             target.command = vec![String::from_utf8_lossy(&event.comm[..end]).into_owned()];
         }
+        self.meet(&mut target);
         self.add(target);
     }
 
@@ -252,7 +260,11 @@ impl Targets {
             target.ending = ending;
             target.tally = tally;
             let at = self.journal.now();
-            target.close_books(at, all, Vec::new(), &mut self.journal);
+            if self.machine.is_some() && target.python.is_none() {
+                target.tell_nothing(at, &mut self.journal);
+            } else {
+                target.close_books(at, all, Vec::new(), &mut self.journal);
+            }
             target.let_go();
             self.bindings.forget(space);
             self.probes.forget(target.mm, space);
@@ -278,13 +290,14 @@ impl Targets {
         for space in due {
             self.look_again(space)?;
         }
+        self.send_away()?;
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
             self.find_ended();
             self.watch_code()?;
             self.bindings.tend(&mut self.probes, &mut self.targets);
-            for (space, layout) in self.bindings.grown_interpreters() {
+            for (space, layout) in self.bindings.grown_interpreters(self.targets.len()) {
                 if let Some(target) = self.targets.get(&space) {
                     self.probes.configure(target.pid, space, &layout)?;
                 }

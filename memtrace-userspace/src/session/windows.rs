@@ -17,8 +17,9 @@ impl Targets {
         self.read_tallies();
         let all = self.open_events();
         let at = self.journal.now();
-        let Self { targets, journal, .. } = self;
-        for target in targets.values_mut().filter(|target| target.is_live()) {
+        let Self { targets, journal, machine, .. } = self;
+        let told = |target: &&mut Target| target.is_told(machine.is_some());
+        for target in targets.values_mut().filter(told) {
             target.close_window(at, all, journal);
         }
         self.natives.close_window();
@@ -27,8 +28,9 @@ impl Targets {
     /// Puts windows that were closed at peaks into the journal.
     pub(super) fn tell_peaks(&mut self) {
         let at = self.journal.now();
-        let Self { targets, journal, .. } = self;
-        for target in targets.values_mut().filter(|target| target.is_live()) {
+        let Self { targets, journal, machine, .. } = self;
+        let told = |target: &&mut Target| target.is_told(machine.is_some());
+        for target in targets.values_mut().filter(told) {
             target.tell_peaks(at, journal);
         }
     }
@@ -42,9 +44,10 @@ impl Targets {
     /// their growth. The kernel side's last word was read.
     pub(super) fn end_live(&mut self) {
         let (all, at) = (self.open_events(), self.journal.now());
-        let Self { targets, journal, order, .. } = self;
+        let Self { targets, journal, order, machine, .. } = self;
         for space in order {
-            if let Some(target) = targets.get_mut(space).filter(|target| target.is_live()) {
+            let told = |target: &&mut Target| target.is_told(machine.is_some());
+            if let Some(target) = targets.get_mut(space).filter(told) {
                 let present = target.present(journal);
                 target.close_books(at, all, present, journal);
             }
@@ -68,6 +71,19 @@ impl Target {
             before: memory(&self.tally.pages),
             command: self.command.clone(),
         }));
+    }
+
+    /// Whether its windows are told. On a whole machine most programs are not Python, which shows a
+    /// few milliseconds after their beginning.
+    fn is_told(&self, machine: bool) -> bool {
+        self.is_live() && (self.python.is_some() || !machine)
+    }
+
+    /// It has ended, or was let go of, and was no Python.
+    pub(super) fn tell_nothing(&self, at: Nanos, journal: &mut Journal) {
+        let (ending, present) = (self.ending, Vec::new());
+        journal.put(Entry::Ended(Ended { space: self.id(), at, ending, present }));
+        journal.book.forget(self.id());
     }
 
     /// Something became known of it.

@@ -19,7 +19,7 @@ pub(crate) fn head() -> Head {
     }
 }
 
-pub(crate) const REASONS: [Reason; 13] = [
+pub(crate) const REASONS: [Reason; 15] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -33,6 +33,8 @@ pub(crate) const REASONS: [Reason; 13] = [
     Reason::UnderWay,
     Reason::LeftOut,
     Reason::Remainder,
+    Reason::BeyondLimit,
+    Reason::Ended,
 ];
 
 /// Numbers that look random and are the same on every run (xorshift64).
