@@ -15,7 +15,7 @@ use crate::maps::{
 };
 use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
-use crate::{atomic, counter, emit};
+use crate::{alloc, atomic, counter, emit};
 
 #[inline(always)]
 fn next_space() -> u32 {
@@ -243,6 +243,7 @@ pub fn exited() {
     let (pid, tid) = current_ids();
     let Some(process) = PROCESSES.get_ptr(pid) else { return };
     let _ = THREADS.remove(tid);
+    alloc::forget(tid);
     if !Current::task().as_task().last_of_process() {
         return;
     }
