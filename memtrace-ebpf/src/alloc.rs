@@ -42,6 +42,15 @@ pub fn freed(ctx: &ProbeContext) {
     calls::free(ctx, space, lens, task.tid());
 }
 
+/// A space begins by `fork` or `exec`: what user space wants of such is at number 0, which no space
+/// has.
+#[inline(always)]
+pub fn begin(space: u32) {
+    // SAFETY: a copy of map memory.
+    let Some(lens) = (unsafe { maps::LENSES.get(0) }).copied() else { return };
+    let _ = maps::LENSES.insert(space, lens, 0);
+}
+
 /// A thread ends.
 #[inline(always)]
 pub fn forget(tid: u32) {

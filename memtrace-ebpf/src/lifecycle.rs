@@ -194,6 +194,7 @@ pub fn forked(parent: Task, child: Task) {
         return;
     };
     space.shared = 1;
+    alloc::begin(id);
     // Its parent's probe does not tell of its code.
     space.code = if parent_space.code == STABLE { STABLE } else { CHECKED };
     let record = Forked {
@@ -229,6 +230,7 @@ pub fn execed() {
     let id = next_space();
     watch(pid);
     let Some(space) = make_space(mm, pid, id, process.follow, &PyLayout::NONE) else { return };
+    alloc::begin(id);
     record.header = emit::header(tag::EXECED, id);
     record.pid = pid;
     record.mm = mm;

@@ -8,10 +8,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use lens::{LensArgs, LensKind};
 pub use recordings::{DiffArgs, FilterArgs, Growth, PlotArgs, RecordArgs, ReportArgs, TimeArgs};
 
 use crate::report::{Column, Measure};
 
+mod lens;
 mod recordings;
 
 /// Which Python line made this process's resident memory grow, and is that memory still there?
@@ -112,6 +114,9 @@ pub struct ProbeArgs {
     /// How threads are bound to their Python thread states
     #[arg(long, value_enum, default_value_t = Bind::Slot, hide = true)]
     pub bind: Bind,
+    /// What to look at beside RSS
+    #[command(flatten)]
+    pub lens: LensArgs,
 }
 
 /// `memtrace top`

@@ -5,6 +5,7 @@
 
 pub mod btf;
 pub mod decode;
+mod lens;
 mod object;
 pub mod offsets;
 mod probes;
@@ -12,5 +13,6 @@ mod ring;
 pub mod support;
 
 pub use decode::{DecodeError, Event, decode};
+pub use lens::{ALLOCATES, FREES, LensMaps, RETURNS};
 pub use probes::{KernelError, Options, Probes, ProcessProbe};
 pub use ring::Ring;

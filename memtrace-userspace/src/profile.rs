@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use allocated::{Allocated, Blocks, Lens};
 pub use lines::lines_of;
 pub use memory::Memory;
 pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
 
+pub mod allocated;
 pub mod filter;
 mod lines;
 mod memory;
@@ -86,6 +88,8 @@ pub struct ProcessProfile {
     pub lost_bytes: Bytes,
     /// What tracing it cost.
     pub overhead: Overhead,
+    /// The allocator lens, where there was one.
+    pub lens: Option<Lens>,
     /// Sentences for the reader: what limits these figures.
     pub notes: Vec<String>,
 }
@@ -133,6 +137,8 @@ pub struct StackFigures {
     pub events: u64,
     /// Highest RSS seen at it.
     pub peak_rss: Bytes,
+    /// Blocks, by the allocator lens.
+    pub allocated: Allocated,
 }
 
 impl StackFigures {
@@ -183,6 +189,10 @@ pub struct LineFigures {
     pub events: u64,
     /// Events with the line as the leaf.
     pub self_events: u64,
+    /// Blocks that it allocated itself, by the allocator lens.
+    pub self_allocated: Allocated,
+    /// Blocks that it or what it called allocated, likewise.
+    pub cumulative_allocated: Allocated,
 }
 
 /// The extent of a function in its file.
@@ -263,6 +273,8 @@ pub struct Unattributed {
     pub net: Memory,
     /// Events in it.
     pub events: u64,
+    /// Blocks, by the allocator lens.
+    pub allocated: Allocated,
 }
 
 /// What tracing cost.
@@ -285,6 +297,19 @@ impl ProcessProfile {
     #[must_use]
     pub fn unattributed_net(&self) -> Memory {
         self.unattributed.iter().map(|row| row.net).sum()
+    }
+
+    /// What the allocator lens counted, of lines and of what no line answers for.
+    #[must_use]
+    pub fn allocated(&self) -> Allocated {
+        let mut sum = Allocated::default();
+        for stack in &self.stacks {
+            sum += &stack.allocated;
+        }
+        for row in &self.unattributed {
+            sum += &row.allocated;
+        }
+        sum
     }
 
     /// By how much the reconciliation law is broken: `after - (before + lines + unattributed)`.

@@ -9,6 +9,7 @@ mod child;
 mod haste;
 mod journal;
 mod kills;
+mod lens;
 mod presence;
 mod recognise;
 mod target;
@@ -23,6 +24,7 @@ use tracing::warn;
 
 pub use binding::Binding;
 pub use child::{Child, ChildEnd};
+pub use lens::LensPlan;
 pub use target::Target;
 
 use crate::history::{Entry, Head};
@@ -99,6 +101,8 @@ pub struct Plan {
     pub window: Duration,
     /// Keep the entries of the history for [`Session::take_entries`].
     pub keep_entries: bool,
+    /// With the allocator lens.
+    pub lens: Option<LensPlan>,
     /// For the kernel side.
     pub options: Options,
 }
@@ -148,7 +152,7 @@ impl Session {
         // Loading needs ten times the memory of tracing (all of the kernel's BTF); give it back.
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
-        let targets = Targets::new(probes, plan);
+        let targets = Targets::new(probes, plan)?;
         Ok(Self { ring, targets, window: plan.window, closes: Instant::now() + plan.window })
     }
 
@@ -217,6 +221,8 @@ impl Session {
                 return Ok(Step::NoTargets);
             }
             if now >= self.closes {
+                self.targets.read_lens()?;
+                self.drain();
                 self.targets.close_windows();
                 // A window that closes late does not make the next one short.
                 self.closes = (self.closes + self.window).max(now);
@@ -267,9 +273,10 @@ impl Session {
     pub fn finish(mut self) -> Result<Traced, SessionError> {
         let live = self.targets.live();
         self.targets.probes().close(&live)?;
+        self.targets.read_lens()?;
         while self.drain() > 0 {}
         self.targets.read_tallies();
-        self.targets.end_live();
+        self.targets.end_live()?;
         let Self { ring, targets, .. } = self;
         let traced = targets.detach();
         drop(ring);

@@ -25,13 +25,21 @@ const NO_BLOCK: Block = Block { size: 0, stack: 0, born: 0, weight: 0, tid: 0, o
 /// The argument at a position counted from 1; 0 when there is none.
 #[inline(always)]
 fn argument(ctx: &ProbeContext, position: u64) -> u64 {
+    let regs = ctx.regs;
+    // Volatile: the compiler must not choose the address instead of the value, since the verifier
+    // allows no computed place in the context.
     // SAFETY: the kernel passes valid registers.
-    let regs = unsafe { &*ctx.regs };
+    let (first, second, third) = unsafe {
+        (
+            (&raw const (*regs).rdi).read_volatile(),
+            (&raw const (*regs).rsi).read_volatile(),
+            (&raw const (*regs).rdx).read_volatile(),
+        )
+    };
     match position {
-        1 => regs.rdi,
-        2 => regs.rsi,
-        3 => regs.rdx,
-        4 => regs.rcx,
+        1 => first,
+        2 => second,
+        3 => third,
         _ => 0,
     }
 }

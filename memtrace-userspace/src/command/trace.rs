@@ -7,10 +7,10 @@ use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::form::Form;
-use crate::cli::{Bind, ProbeArgs};
+use crate::cli::{Bind, LensKind, ProbeArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
-use crate::session::{Binding, Plan, Traced, look_at};
+use crate::session::{Binding, LensPlan, Plan, Traced, look_at};
 use crate::source;
 
 /// Length of a window of time where nobody asks for another.
@@ -18,6 +18,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// What is meant by what was typed.
 pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
+    let lens = args.lens.lens == LensKind::Allocator;
     Plan {
         follow: !args.no_follow,
         binding: match args.bind {
@@ -27,7 +28,8 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
-        options: Options { ring_bytes: args.ring_bytes, verbose },
+        lens: lens.then_some(LensPlan { objects: args.lens.objects }),
+        options: Options { ring_bytes: args.ring_bytes, verbose, lens },
     }
 }
 

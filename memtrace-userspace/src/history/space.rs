@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use memtrace_common::limits::MAX_FRAMES;
 
-use super::entry::{Began, Change, Ended, Known, StackId, ThreadId, Window};
+use super::allocations::AllocationSums;
+use super::entry::{Allocations, Began, Change, Ended, Known, Live, StackId, ThreadId, Window};
 use super::moments::{Moments, Stretch};
 use super::tables::{Stack, Tables};
 use crate::profile::{
-    Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Reason, StackFigures,
-    Unattributed, lines_of,
+    Allocated, Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Reason,
+    StackFigures, Unattributed, lines_of,
 };
 use crate::units::{Bytes, Nanos};
 
@@ -39,6 +40,7 @@ pub(super) struct SpaceHistory {
     /// What was found present at the end, where that is in the range.
     present: HashMap<(StackId, ThreadId), Bytes>,
     moments: Moments,
+    allocations: AllocationSums,
     /// RSS at the beginning of the range.
     before: Memory,
     after: Memory,
@@ -61,6 +63,7 @@ impl SpaceHistory {
             totals: HashMap::new(),
             present: HashMap::new(),
             moments: Moments::new(),
+            allocations: AllocationSums::default(),
             before: began.before,
             after: began.before,
             peak: began.before.total(),
@@ -138,14 +141,24 @@ impl SpaceHistory {
         }
     }
 
+    /// Adds what the allocator lens counted.
+    pub(super) fn allocate(&mut self, counted: &Allocations, range: &RangeInclusive<Nanos>) {
+        self.allocations.add(counted, range);
+    }
+
+    /// Takes over what the allocator lens found live.
+    pub(super) fn live(&mut self, live: &Live, range: &RangeInclusive<Nanos>) {
+        self.allocations.live(live, range);
+    }
+
     /// Its profile; times are counted from `from`.
     pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
         let mut summing = Summing::default();
-        let mut owners: Vec<_> = self.totals.iter().collect();
-        owners.sort_by_key(|(owner, _)| **owner);
-        for (owner, total) in owners {
+        let owners: BTreeSet<_> = self.totals.keys().chain(self.allocations.owners()).collect();
+        for owner in owners {
+            let total = self.totals.get(owner).copied().unwrap_or_default();
             let resident = self.present.get(owner).copied().unwrap_or(total.held);
-            summing.add(*owner, total, resident, tables);
+            summing.add(*owner, &total, resident, self.allocations.of(owner), tables);
         }
         let lines = lines_of(&summing.stacks);
         let position: HashMap<&Arc<Place>, usize> =
@@ -189,6 +202,7 @@ impl SpaceHistory {
             lost_events: self.lost_events,
             lost_bytes: self.lost,
             overhead: self.overhead,
+            lens: self.allocations.lens(from),
             notes: self.notes(summing.truncated),
             stacks: summing.stacks,
         }
@@ -224,7 +238,7 @@ struct Summing {
     stacks: Vec<StackFigures>,
     threads: Vec<ThreadId>,
     functions: BTreeSet<usize>,
-    rows: BTreeMap<(Reason, String), (Memory, u64)>,
+    rows: BTreeMap<(Reason, String), (Memory, u64, Allocated)>,
     truncated: u64,
 }
 
@@ -234,6 +248,7 @@ impl Summing {
         (stack, thread): (StackId, ThreadId),
         total: &Total,
         resident: Bytes,
+        allocated: Allocated,
         tables: &Tables,
     ) {
         let Ok(stack) = tables.stack(stack) else { return };
@@ -242,6 +257,7 @@ impl Summing {
                 let row = self.rows.entry((*reason, name.clone())).or_default();
                 row.0 += total.grown - total.returned;
                 row.1 += total.events;
+                row.2 += &allocated;
             }
             Stack::Lines { frames, truncated } => {
                 if *truncated {
@@ -260,6 +276,7 @@ impl Summing {
                     released: total.released,
                     events: total.events,
                     peak_rss: total.peak_rss,
+                    allocated,
                 });
             }
         }
@@ -287,8 +304,16 @@ impl Summing {
     fn rows(&mut self) -> Vec<Unattributed> {
         std::mem::take(&mut self.rows)
             .into_iter()
-            .filter(|(_, (net, events))| *net != Memory::ZERO || *events > 0)
-            .map(|((reason, name), (net, events))| Unattributed { reason, name, net, events })
+            .filter(|(_, (net, events, allocated))| {
+                *net != Memory::ZERO || *events > 0 || !allocated.is_zero()
+            })
+            .map(|((reason, name), (net, events, allocated))| Unattributed {
+                reason,
+                name,
+                net,
+                events,
+                allocated,
+            })
             .collect()
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::uprobe::{UProbeLink, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use aya::programs::{Iter, RawTracePoint, UProbe};
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
@@ -20,6 +20,7 @@ use memtrace_common::settings::{
 use tracing::debug;
 
 use super::btf::{BtfError, KernelTypes};
+use super::lens::LensMaps;
 use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
@@ -90,17 +91,19 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Kernel-side diagnostics (aya-log).
     pub verbose: bool,
+    /// With the allocator lens.
+    pub lens: bool,
 }
 
 /// A `T` that can cross into a map.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct Crossing<T: Copy>(T);
+pub(super) struct Crossing<T: Copy>(pub(super) T);
 
 // SAFETY: the types of memtrace-common are `#[repr(C)]`, `Copy`, integers only, without padding.
 unsafe impl<T: Copy + 'static> Pod for Crossing<T> {}
 
-type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
+pub(super) type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
 
 /// A uprobe in one process's interpreter; it goes when this is dropped.
 pub struct ProcessProbe {
@@ -139,18 +142,21 @@ pub struct Probes {
     requests: Table<u32, Request>,
     threads: Table<u32, Thread>,
     next_space: Array<MapData, u64>,
+    lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
-fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> KernelError {
+pub(super) fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> KernelError {
     move |source| KernelError::Map { name, source }
 }
 
-fn program_error(name: &'static str) -> impl Fn(aya::programs::ProgramError) -> KernelError {
+pub(super) fn program_error(
+    name: &'static str,
+) -> impl Fn(aya::programs::ProgramError) -> KernelError {
     move |source| KernelError::Program { name, source }
 }
 
-fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> KernelError {
+pub(super) fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> KernelError {
     move |source| KernelError::Io { what, source }
 }
 
@@ -174,13 +180,18 @@ impl Probes {
         drop(data);
         let btf = Btf::from_sys_fs()?;
         let kernel: Crossing<KernelLayout> = Crossing(layout);
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        loader
             .btf(Some(&btf))
             .override_global("KERNEL", &kernel, true)
-            .map_max_entries("EVENTS", options.ring_bytes)
-            .load(object.bytes())?;
+            .map_max_entries("EVENTS", options.ring_bytes);
+        if options.lens {
+            LensMaps::enlarge(&mut loader);
+        }
+        let mut ebpf = loader.load(object.bytes())?;
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
         load_programs(&mut ebpf, &btf)?;
+        let lens = if options.lens { Some(LensMaps::load(&mut ebpf)?) } else { None };
         let ring =
             RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
         let mut this = Self {
@@ -190,6 +201,7 @@ impl Probes {
             threads: table(&mut ebpf, "THREADS")?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
+            lens,
             ebpf,
             logger,
         };
@@ -413,6 +425,11 @@ impl Probes {
         }
     }
 
+    /// The maps of the allocator lens, where it was asked for.
+    pub fn lens(&mut self) -> Option<&mut LensMaps> {
+        self.lens.as_mut()
+    }
+
     /// Attaches a uprobe to one process: program `name` at `offset` of the file at `path`.
     ///
     /// # Errors
@@ -425,6 +442,21 @@ impl Probes {
         path: &Path,
         offset: u64,
     ) -> Result<ProcessProbe, KernelError> {
+        self.attach_with_cookie(name, pid, (path, offset), None)
+    }
+
+    /// The same, with a cookie for the program.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Program`].
+    pub fn attach_with_cookie(
+        &mut self,
+        name: &'static str,
+        pid: u32,
+        (path, offset): (&Path, u64),
+        cookie: Option<u64>,
+    ) -> Result<ProcessProbe, KernelError> {
         let program: &mut UProbe = self
             .ebpf
             .program_mut(name)
@@ -432,17 +464,19 @@ impl Probes {
             .try_into()
             .map_err(program_error(name))?;
         let scope = UProbeScope::OneProcess(pid.try_into().map_err(|_| KernelError::Absent(name))?);
-        let id = program.attach(offset, path, scope).map_err(program_error(name))?;
+        let point =
+            UProbeAttachPoint { location: UProbeAttachLocation::AbsoluteOffset(offset), cookie };
+        let id = program.attach(point, path, scope).map_err(program_error(name))?;
         let link = program.take_link(id).map_err(program_error(name))?;
         Ok(ProcessProbe { _link: link })
     }
 }
 
-fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
+pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
     ebpf.take_map(name).ok_or(KernelError::Absent(name))
 }
 
-fn table<K: Pod, V: Copy + 'static>(
+pub(super) fn table<K: Pod, V: Copy + 'static>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<Table<K, V>, KernelError> {
@@ -469,12 +503,16 @@ fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
         program.load("task", btf).map_err(program_error(name))?;
     }
     for name in ["code_dealloc", "eval_frame"] {
-        let program: &mut UProbe = ebpf
-            .program_mut(name)
-            .ok_or(KernelError::Absent(name))?
-            .try_into()
-            .map_err(program_error(name))?;
-        program.load().map_err(program_error(name))?;
+        load_uprobe(ebpf, name)?;
     }
     Ok(())
+}
+
+pub(super) fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
+    let program: &mut UProbe = ebpf
+        .program_mut(name)
+        .ok_or(KernelError::Absent(name))?
+        .try_into()
+        .map_err(program_error(name))?;
+    program.load().map_err(program_error(name))
 }

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::history::Entry;
-use crate::history::entry::{Change, SpaceId, StackId, ThreadId, Window};
+use crate::history::entry::{
+    AllocationChange, Allocations, Change, SpaceId, StackId, ThreadId, Window,
+};
 
 /// Entries, of which the last windows as they were.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct Recent {
     lasting: Vec<Entry>,
     older: BTreeMap<SpaceId, Sum>,
     windows: VecDeque<Window>,
+    /// What the allocator lens counted, all of it in one for each process.
+    allocations: BTreeMap<SpaceId, Allocations>,
     /// Ends of processes whose windows may still be among the last ones.
     ends: Vec<Entry>,
 }
@@ -38,6 +42,7 @@ impl Recent {
             lasting: Vec::new(),
             older: BTreeMap::new(),
             windows: VecDeque::new(),
+            allocations: BTreeMap::new(),
             ends: Vec::new(),
         }
     }
@@ -46,7 +51,11 @@ impl Recent {
     pub fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Window(window) => self.windows.push_back(window),
-            Entry::Ended(_) => self.ends.push(entry),
+            Entry::Ended(_) | Entry::Live(_) => self.ends.push(entry),
+            Entry::Allocations(counted) => match self.allocations.get_mut(&counted.space) {
+                Some(sum) => append(sum, counted),
+                None => drop(self.allocations.insert(counted.space, counted)),
+            },
             Entry::Names(_) | Entry::Began(_) | Entry::Known(_) | Entry::Source(_) => {
                 self.lasting.push(entry);
             }
@@ -62,10 +71,43 @@ impl Recent {
 
     /// All of it, in an order that a recording can have.
     pub fn into_entries(self) -> impl Iterator<Item = Entry> {
+        let mut allocations = self.allocations;
+        for window in &self.windows {
+            if let Some(counted) = allocations.get_mut(&window.space) {
+                counted.at = counted.at.max(window.at);
+            }
+        }
+        let allocations = allocations.into_values().map(Entry::Allocations);
         let older = self.older.into_values().map(|sum| Entry::Window(sum.into_window()));
         let windows = self.windows.into_iter().map(Entry::Window);
-        self.lasting.into_iter().chain(older).chain(windows).chain(self.ends)
+        self.lasting.into_iter().chain(older).chain(windows).chain(allocations).chain(self.ends)
     }
+}
+
+/// Adds what came later.
+fn append(sum: &mut Allocations, next: Allocations) {
+    sum.at = next.at;
+    sum.time.0 += next.time.0;
+    sum.recorded.0 += next.recorded.0;
+    sum.frees_seen.0 += next.frees_seen.0;
+    sum.lost += next.lost;
+    sum.lost_bytes += next.lost_bytes;
+    sum.unknown_frees += next.unknown_frees;
+    sum.hits += next.hits;
+    sum.cost.0 += next.cost.0;
+    let of = |change: AllocationChange| ((change.stack, change.thread), change);
+    let mut changes: BTreeMap<_, _> = sum.changes.drain(..).map(of).collect();
+    for change in next.changes {
+        changes
+            .entry((change.stack, change.thread))
+            .and_modify(|sum| {
+                sum.all += change.all;
+                sum.freed += change.freed;
+                sum.temporary += change.temporary;
+            })
+            .or_insert(change);
+    }
+    sum.changes = changes.into_values().collect();
 }
 
 impl Sum {

@@ -12,6 +12,7 @@ use super::binding::Bindings;
 use super::haste::Haste;
 use super::journal::Journal;
 use super::kills::Kills;
+use super::lens::Lenses;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::{Plan, SessionError, Traced};
@@ -27,7 +28,7 @@ const CHECK: Duration = Duration::from_millis(250);
 
 /// Every target, dead or alive, by the number of its space.
 pub(super) struct Targets {
-    probes: Probes,
+    pub(super) probes: Probes,
     pub(super) targets: HashMap<u32, Target>,
     /// In the order in which they were met.
     pub(super) order: Vec<u32>,
@@ -42,11 +43,17 @@ pub(super) struct Targets {
     checked: Instant,
     haste: Haste,
     kills: Kills,
+    pub(super) lenses: Option<Lenses>,
 }
 
 impl Targets {
-    pub(super) fn new(probes: Probes, plan: &Plan) -> Self {
-        Self {
+    pub(super) fn new(mut probes: Probes, plan: &Plan) -> Result<Self, KernelError> {
+        let lenses = match plan.lens {
+            Some(lens) => Some(Lenses::new(lens, probes.lens())?),
+            None => None,
+        };
+        Ok(Self {
+            lenses,
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
@@ -59,7 +66,7 @@ impl Targets {
             checked: Instant::now(),
             haste: Haste::default(),
             kills: Kills::new(),
-        }
+        })
     }
 
     pub(super) fn probes(&mut self) -> &mut Probes {
@@ -77,6 +84,7 @@ impl Targets {
         self.add(target);
         self.recognised(begun.space, interpreter);
         self.bindings.tend(&mut self.probes, &mut self.targets);
+        self.begin_lens(begun.space)?;
         Ok(())
     }
 
@@ -84,6 +92,9 @@ impl Targets {
     pub(super) fn expect(&mut self, pid: u32) -> Result<(), KernelError> {
         self.expected = Some(pid);
         self.haste.set(true);
+        if let Some(lenses) = &mut self.lenses {
+            lenses.expect(pid, &mut self.probes);
+        }
         self.probes.expect_exec(pid, self.follow)
     }
 
@@ -200,6 +211,9 @@ impl Targets {
         if let Some(interpreter) = interpreter {
             self.recognised(space, interpreter);
         }
+        if let Err(error) = self.begin_lens(space) {
+            debug!("{error}");
+        }
     }
 
     fn execed(&mut self, event: &Execed) {
@@ -214,7 +228,11 @@ impl Targets {
             let end = event.comm.iter().position(|byte| *byte == 0).unwrap_or(event.comm.len());
             target.command = vec![String::from_utf8_lossy(&event.comm[..end]).into_owned()];
         }
+        let space = target.space;
         self.add(target);
+        if let Err(error) = self.begin_lens(space) {
+            debug!("{error}");
+        }
     }
 
     fn exited(&mut self, event: &Exited) {
@@ -224,6 +242,9 @@ impl Targets {
             target.notes.push(note);
         }
         self.finish_target(event.header.space, Ending::Exited, event.tally);
+        if let Some(lenses) = &mut self.lenses {
+            lenses.let_go(event.pid);
+        }
     }
 
     fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
@@ -234,6 +255,9 @@ impl Targets {
             target.ending = ending;
             target.tally = tally;
             let at = self.journal.now();
+            if let Some(lenses) = &mut self.lenses {
+                lenses.end(target, at, &mut self.probes, &mut self.journal);
+            }
             target.close_books(at, all, Vec::new(), &mut self.journal);
             target.let_go();
             self.bindings.forget(space);
@@ -275,10 +299,38 @@ impl Targets {
         Ok(())
     }
 
+    /// Begins to look at a target's allocator.
+    fn begin_lens(&mut self, space: u32) -> Result<(), KernelError> {
+        let interpreter = self.bindings.interpreter(space).cloned();
+        self.look_with_lens(space, interpreter.as_ref());
+        let at = self.journal.now();
+        if let (Some(lenses), Some(target)) = (&mut self.lenses, self.targets.get(&space)) {
+            lenses.begin(target.pid, space, at, &mut self.probes)?;
+        }
+        Ok(())
+    }
+
+    /// Puts probes on what is mapped of a target's allocators by now.
+    fn look_with_lens(&mut self, space: u32, interpreter: Option<&Interpreter>) {
+        let Self { lenses: Some(lenses), targets, probes, images, .. } = self else { return };
+        let Some(target) = targets.get_mut(&space) else { return };
+        let notes = lenses.look(target, interpreter, probes, images);
+        target.lens_notes.extend(notes);
+    }
+
+    /// Reads what the allocator lens has counted.
+    pub(super) fn read_lens(&mut self) -> Result<(), KernelError> {
+        match &mut self.lenses {
+            Some(lenses) => lenses.read(&mut self.probes),
+            None => Ok(()),
+        }
+    }
+
     fn look_again(&mut self, space: u32) -> Result<(), SessionError> {
         let Some(target) = self.targets.get_mut(&space) else { return Ok(()) };
         let found = recognise::look(target, &mut self.images);
         let (pid, space) = (target.pid, target.space);
+        self.look_with_lens(space, found.as_ref());
         if let Some(interpreter) = found {
             let layout = self.bindings.layout(&interpreter);
             if self.probes.configure(pid, space, &layout)? {
@@ -338,8 +390,9 @@ impl Targets {
     /// closers that wait together share them, so each link is closed in a thread of its own.
     pub(super) fn detach(self) -> Traced {
         let (files, killed) = (self.files(), self.kills.any());
-        let Self { probes, journal, mut targets, .. } = self;
+        let Self { probes, journal, mut targets, lenses, .. } = self;
         let mut links: Vec<ProcessProbe> = Vec::new();
+        links.extend(lenses.into_iter().flat_map(Lenses::into_links));
         for target in targets.values_mut() {
             links.extend(target.code_probe.take());
             links.extend(target.eval_probe.take());

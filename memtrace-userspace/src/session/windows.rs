@@ -6,6 +6,7 @@ use super::target::Target;
 use super::targets::Targets;
 use crate::history::Entry;
 use crate::history::entry::{Began, Ended, Known, SpaceId, StackId, ThreadId};
+use crate::kernel::KernelError;
 use crate::ledger::{Counted, Pages, WindowFigures, memory, window};
 use crate::profile::Reason;
 use crate::units::{Bytes, Nanos};
@@ -16,8 +17,11 @@ impl Targets {
         self.read_tallies();
         let all = self.open_events();
         let at = self.journal.now();
-        let Self { targets, journal, .. } = self;
+        let Self { targets, journal, lenses, probes, .. } = self;
         for target in targets.values_mut().filter(|target| target.is_live()) {
+            if let Some(lenses) = lenses {
+                lenses.tell(target, at, probes, journal);
+            }
             target.close_window(at, all, journal);
         }
     }
@@ -38,15 +42,23 @@ impl Targets {
 
     /// Closes the books of the targets that run on, once it was looked what is still present of
     /// their growth. The kernel side's last word was read.
-    pub(super) fn end_live(&mut self) {
+    pub(super) fn end_live(&mut self) -> Result<(), KernelError> {
         let (all, at) = (self.open_events(), self.journal.now());
-        let Self { targets, journal, order, .. } = self;
+        let Self { targets, journal, order, lenses, probes, .. } = self;
+        if let Some(lenses) = lenses {
+            let mut live: Vec<_> = targets.values_mut().filter(|target| target.is_live()).collect();
+            for target in &mut live {
+                lenses.tell(target, at, probes, journal);
+            }
+            lenses.tell_live(&mut live, at, probes, journal)?;
+        }
         for space in order {
             if let Some(target) = targets.get_mut(space).filter(|target| target.is_live()) {
                 let present = target.present(journal);
                 target.close_books(at, all, present, journal);
             }
         }
+        Ok(())
     }
 }
 
@@ -74,7 +86,7 @@ impl Target {
             space: self.id(),
             python: self.python.as_ref().map(|known| known.version.clone()),
             command: self.command.clone(),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().chain(&self.lens_notes).cloned().collect(),
         }));
     }
 
