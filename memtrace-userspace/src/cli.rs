@@ -143,7 +143,8 @@ pub struct FormArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// What gives stacks their size in folded, flamegraph, pprof and html: bytes grown, grown less
-    /// returned (net, the default), still resident, or events
+    /// returned (net, the default), still resident, or events; with the allocator lens, bytes
+    /// allocated, allocations, or bytes that are live
     #[arg(long, value_name = "FIGURE", value_parser = measures())]
     pub measure: Option<Measure>,
     /// In folded and flamegraph, a frame for each thread
@@ -155,6 +156,15 @@ pub struct FormArgs {
     /// Lines in the table's summary over all files; 20 is the default
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// With the allocator lens, the lines in the table whose blocks have lived for --older-than
+    #[arg(long, conflicts_with = "temporary")]
+    pub leaks: bool,
+    /// So long: 10s is the default
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "leaks")]
+    pub older_than: Option<Duration>,
+    /// With the allocator lens, the lines in the table whose blocks were freed at once
+    #[arg(long)]
+    pub temporary: bool,
     /// Further columns of the table: Self, Resident, Returned, Faults, Anon, File, Shmem, Copied,
     /// Released
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

@@ -35,6 +35,9 @@ pub fn write(out: &mut dyn Write, profile: &Profile, shown: Measure) -> io::Resu
 fn message(profile: &Profile, shown: Measure) -> schema::Profile {
     // Events first, as the schema asks for; the rest as it comes; the one that is shown at the end.
     let mut measures = vec![Measure::Events, Measure::Grown, Measure::Resident, Measure::Net];
+    if profile.processes.iter().any(|process| process.lens.is_some()) {
+        measures.extend([Measure::Allocations, Measure::Allocated, Measure::Live]);
+    }
     measures.sort_by_key(|measure| *measure == shown);
 
     let mut builder = Builder::new();
@@ -65,12 +68,15 @@ fn sample_type(measure: Measure) -> &'static str {
         Measure::Net => "rss_net",
         Measure::Resident => "rss_resident",
         Measure::Events => "events",
+        Measure::Allocated => "allocated",
+        Measure::Allocations => "allocations",
+        Measure::Live => "live",
     }
 }
 
 fn unit(measure: Measure) -> &'static str {
     match measure {
-        Measure::Events => "count",
+        Measure::Events | Measure::Allocations => "count",
         bytes => bytes.unit(),
     }
 }

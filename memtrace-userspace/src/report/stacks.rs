@@ -51,8 +51,8 @@ impl Stack<'_> {
         match (self.what, measure) {
             (What::Lines(stack), _) => measure.of_stack(stack),
             (What::Row(row), _) => measure.of_row(row),
-            (What::Gap(_), Measure::Events) => 0,
-            (What::Gap(gap), _) => gap.total().0,
+            (What::Gap(gap), Measure::Grown | Measure::Net | Measure::Resident) => gap.total().0,
+            (What::Gap(_), _) => 0,
         }
     }
 }
