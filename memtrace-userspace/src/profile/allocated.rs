@@ -195,7 +195,7 @@ mod tests {
         for (age, count) in [(500, 1), (10_000, 2), (60_000, 4)] {
             allocated.ages.insert(cut(age), blocks(count));
         }
-        let older = |seconds| allocated.older_than(Nanos(seconds * 1_000_000_000)).count;
+        let older = |seconds: u64| allocated.older_than(Nanos(seconds * 1_000_000_000)).count;
         assert_eq!([older(0), older(1), older(10), older(20), older(100)], [7, 6, 6, 4, 0]);
         assert_eq!(allocated.oldest(), Some(Nanos(cut(60_000) * 1_000_000)));
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::history::Entry;
 use crate::history::entry::{
-    AllocationChange, Allocations, Change, SpaceId, StackId, ThreadId, Window,
+    AllocationChange, Allocations, Change, Live, SpaceId, StackId, ThreadId, Window,
 };
 
 /// Entries, of which the last windows as they were.
@@ -21,6 +21,8 @@ pub struct Recent {
     windows: VecDeque<Window>,
     /// What the allocator lens counted, all of it in one for each process.
     allocations: BTreeMap<SpaceId, Allocations>,
+    /// The last look at the live blocks of each.
+    live: BTreeMap<SpaceId, Live>,
     /// Ends of processes whose windows may still be among the last ones.
     ends: Vec<Entry>,
 }
@@ -43,6 +45,7 @@ impl Recent {
             older: BTreeMap::new(),
             windows: VecDeque::new(),
             allocations: BTreeMap::new(),
+            live: BTreeMap::new(),
             ends: Vec::new(),
         }
     }
@@ -51,7 +54,8 @@ impl Recent {
     pub fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Window(window) => self.windows.push_back(window),
-            Entry::Ended(_) | Entry::Live(_) => self.ends.push(entry),
+            Entry::Ended(_) => self.ends.push(entry),
+            Entry::Live(live) => drop(self.live.insert(live.space, live)),
             Entry::Allocations(counted) => match self.allocations.get_mut(&counted.space) {
                 Some(sum) => append(sum, counted),
                 None => drop(self.allocations.insert(counted.space, counted)),
@@ -71,16 +75,29 @@ impl Recent {
 
     /// All of it, in an order that a recording can have.
     pub fn into_entries(self) -> impl Iterator<Item = Entry> {
-        let mut allocations = self.allocations;
-        for window in &self.windows {
+        // They come after all windows, so none of them is earlier.
+        let (mut allocations, mut live) = (self.allocations, self.live);
+        for window in self.older.values().map(|sum| &sum.window).chain(&self.windows) {
             if let Some(counted) = allocations.get_mut(&window.space) {
                 counted.at = counted.at.max(window.at);
             }
         }
-        let allocations = allocations.into_values().map(Entry::Allocations);
+        for window in self.older.values().map(|sum| &sum.window).chain(&self.windows) {
+            if let Some(live) = live.get_mut(&window.space) {
+                live.at = live.at.max(window.at);
+            }
+        }
+        for (space, counted) in &allocations {
+            if let Some(live) = live.get_mut(space) {
+                live.at = live.at.max(counted.at);
+            }
+        }
         let older = self.older.into_values().map(|sum| Entry::Window(sum.into_window()));
         let windows = self.windows.into_iter().map(Entry::Window);
-        self.lasting.into_iter().chain(older).chain(windows).chain(allocations).chain(self.ends)
+        let allocations = allocations.into_values().map(Entry::Allocations);
+        let live = live.into_values().map(Entry::Live);
+        let lasting = self.lasting.into_iter().chain(older).chain(windows);
+        lasting.chain(allocations).chain(live).chain(self.ends)
     }
 }
 

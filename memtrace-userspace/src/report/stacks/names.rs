@@ -74,6 +74,7 @@ mod tests {
             name: name.into(),
             net: Memory::ZERO,
             events: 0,
+            allocated: crate::profile::Allocated::default(),
         };
         assert_eq!(unattributed(&row(Reason::NativeThread, "gc 12")), "[native thread: gc 12]");
         assert_eq!(unattributed(&row(Reason::Remainder, "")), "[remainder]");
