@@ -11,8 +11,10 @@ pub mod offsets;
 mod probes;
 mod ring;
 pub mod support;
+mod uprobe;
 
 pub use decode::{DecodeError, Event, decode};
 pub use lens::{ALLOCATES, FREES, LensMaps, RETURNS};
-pub use probes::{KernelError, Options, Probes, ProcessProbe};
+pub use probes::{KernelError, Options, Probes};
 pub use ring::Ring;
+pub use uprobe::ProcessProbe;

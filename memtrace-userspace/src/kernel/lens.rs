@@ -9,7 +9,8 @@ use aya::{Ebpf, EbpfLoader};
 use memtrace_common::lens::{Block, BlockKey, Lens, Owner, Sums};
 use memtrace_common::limits::{MAX_BLOCKS, MAX_OWNERS, MAX_SPACES, MAX_THREADS};
 
-use super::probes::{Crossing, KernelError, Table, io_error, load_uprobe, map_error, table};
+use super::probes::{Crossing, KernelError, Table, io_error, map_error, table};
+use super::uprobe::load_uprobe;
 
 /// The program at the entry of functions that allocate,
 pub const ALLOCATES: &str = "alloc_enter";

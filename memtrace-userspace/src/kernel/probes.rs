@@ -2,12 +2,11 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read as _;
-use std::path::Path;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
-use aya::programs::{Iter, RawTracePoint, UProbe};
+use aya::programs::{Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
 use memtrace_common::event::Growth;
@@ -24,6 +23,7 @@ use super::lens::LensMaps;
 use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
+use super::uprobe::load_uprobe;
 
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -105,19 +105,6 @@ unsafe impl<T: Copy + 'static> Pod for Crossing<T> {}
 
 pub(super) type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
 
-/// A uprobe in one process's interpreter; it goes when this is dropped.
-pub struct ProcessProbe {
-    _link: UProbeLink,
-}
-
-impl ProcessProbe {
-    /// Takes it off without waiting: closing a uprobe's link waits for grace periods of the
-    /// kernel, a tenth of a second, in which a loop would see nothing.
-    pub fn close_in_background(self) {
-        std::thread::spawn(move || drop(self));
-    }
-}
-
 /// A process that is traced from now on.
 #[derive(Debug, Clone, Copy)]
 pub struct Begun {
@@ -136,7 +123,7 @@ const CLOSE_PAUSE: Duration = Duration::from_micros(250);
 
 /// The loaded kernel side.
 pub struct Probes {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     spaces: Table<u64, Space>,
     processes: Table<u32, Process>,
     requests: Table<u32, Request>,
@@ -429,47 +416,6 @@ impl Probes {
     pub fn lens(&mut self) -> Option<&mut LensMaps> {
         self.lens.as_mut()
     }
-
-    /// Attaches a uprobe to one process: program `name` at `offset` of the file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// [`KernelError::Program`].
-    pub fn attach_to_process(
-        &mut self,
-        name: &'static str,
-        pid: u32,
-        path: &Path,
-        offset: u64,
-    ) -> Result<ProcessProbe, KernelError> {
-        self.attach_with_cookie(name, pid, (path, offset), None)
-    }
-
-    /// The same, with a cookie for the program.
-    ///
-    /// # Errors
-    ///
-    /// [`KernelError::Program`].
-    pub fn attach_with_cookie(
-        &mut self,
-        name: &'static str,
-        pid: u32,
-        (path, offset): (&Path, u64),
-        cookie: Option<u64>,
-    ) -> Result<ProcessProbe, KernelError> {
-        let program: &mut UProbe = self
-            .ebpf
-            .program_mut(name)
-            .ok_or(KernelError::Absent(name))?
-            .try_into()
-            .map_err(program_error(name))?;
-        let scope = UProbeScope::OneProcess(pid.try_into().map_err(|_| KernelError::Absent(name))?);
-        let point =
-            UProbeAttachPoint { location: UProbeAttachLocation::AbsoluteOffset(offset), cookie };
-        let id = program.attach(point, path, scope).map_err(program_error(name))?;
-        let link = program.take_link(id).map_err(program_error(name))?;
-        Ok(ProcessProbe { _link: link })
-    }
 }
 
 pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
@@ -506,13 +452,4 @@ fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
         load_uprobe(ebpf, name)?;
     }
     Ok(())
-}
-
-pub(super) fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
-    let program: &mut UProbe = ebpf
-        .program_mut(name)
-        .ok_or(KernelError::Absent(name))?
-        .try_into()
-        .map_err(program_error(name))?;
-    program.load().map_err(program_error(name))
 }

@@ -206,7 +206,7 @@ impl Lenses {
     ) -> Result<(), KernelError> {
         let Some(maps) = probes.lens() else { return Ok(()) };
         let now = monotonic();
-        let mut ages: HashMap<u32, BTreeMap<(u64, u32, u64), (u64, u64)>> =
+        let mut ages: HashMap<u32, Ages> =
             targets.iter().map(|target| (target.space, BTreeMap::new())).collect();
         maps.each_block(|key, block| {
             if let Some(ages) = ages.get_mut(&(key.space as u32)) {
@@ -348,6 +348,9 @@ impl Watch {
         }
     }
 }
+
+/// By stack, thread and age: how many blocks and bytes, weighted.
+type Ages = BTreeMap<(u64, u32, u64), (u64, u64)>;
 
 /// The ids of a stack and a thread of a target.
 fn named(target: &mut Target, stack: u64, tid: u32, journal: &mut Journal) -> (StackId, ThreadId) {

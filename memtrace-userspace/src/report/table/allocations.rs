@@ -41,7 +41,7 @@ pub(super) fn summary(out: &mut dyn Write, process: &ProcessProfile) -> io::Resu
     if lens.is_exact() {
         writeln!(
             out,
-            "            every one from {} on, {}; {} frees of blocks from before",
+            "            every one from {} on, {}; {} frees of blocks that were not recorded",
             duration(lens.began),
             lost(lens),
             lens.unknown_frees
