@@ -6,6 +6,7 @@
 pub mod btf;
 pub mod decode;
 mod lens;
+mod multi;
 mod object;
 pub mod offsets;
 mod probes;

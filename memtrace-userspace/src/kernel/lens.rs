@@ -9,6 +9,7 @@ use aya::{Ebpf, EbpfLoader};
 use memtrace_common::lens::{Block, BlockKey, Lens, Owner, Sums};
 use memtrace_common::limits::{MAX_BLOCKS, MAX_OWNERS, MAX_SPACES, MAX_THREADS};
 
+use super::multi::MultiPrograms;
 use super::probes::{Crossing, KernelError, Table, io_error, map_error, table};
 use super::uprobe::load_uprobe;
 
@@ -27,6 +28,8 @@ pub struct LensMaps {
     /// The same two maps, to be read in large pieces.
     blocks_fd: OwnedFd,
     sums_fd: OwnedFd,
+    /// The programs, where one link can hold many probes; otherwise aya has them.
+    pub(super) multi: Option<MultiPrograms>,
 }
 
 impl LensMaps {
@@ -39,11 +42,16 @@ impl LensMaps {
             .map_max_entries("SUMS", MAX_OWNERS);
     }
 
-    pub(super) fn load(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        for name in [ALLOCATES, RETURNS, FREES] {
-            load_uprobe(ebpf, name)?;
+    pub(super) fn load(ebpf: &mut Ebpf, object: &[u8]) -> Result<Self, KernelError> {
+        let names = [ALLOCATES, RETURNS, FREES];
+        let multi = MultiPrograms::load(object, ebpf, &names);
+        if multi.is_none() {
+            for name in names {
+                load_uprobe(ebpf, name)?;
+            }
         }
         Ok(Self {
+            multi,
             blocks_fd: descriptor(ebpf, "BLOCKS")?,
             sums_fd: descriptor(ebpf, "SUMS")?,
             lenses: table(ebpf, "LENSES")?,

@@ -5,7 +5,6 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use aya::programs::{Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
@@ -129,7 +128,7 @@ pub struct Probes {
     requests: Table<u32, Request>,
     threads: Table<u32, Thread>,
     next_space: Array<MapData, u64>,
-    lens: Option<LensMaps>,
+    pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
@@ -178,7 +177,8 @@ impl Probes {
         let mut ebpf = loader.load(object.bytes())?;
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
         load_programs(&mut ebpf, &btf)?;
-        let lens = if options.lens { Some(LensMaps::load(&mut ebpf)?) } else { None };
+        let lens =
+            if options.lens { Some(LensMaps::load(&mut ebpf, object.bytes())?) } else { None };
         let ring =
             RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
         let mut this = Self {

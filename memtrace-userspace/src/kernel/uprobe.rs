@@ -6,11 +6,19 @@ use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 
-use super::probes::{KernelError, Probes, program_error};
+use super::lens::RETURNS;
+use super::multi::Link;
+use super::probes::{KernelError, Probes, io_error, program_error};
 
-/// A uprobe in one process's interpreter; it goes when this is dropped.
+/// A uprobe, or several, in one process; they go when this is dropped.
 pub struct ProcessProbe {
-    _link: UProbeLink,
+    _link: AnyLink,
+}
+
+/// What holds it.
+enum AnyLink {
+    One { _link: UProbeLink },
+    Many { _link: Link },
 }
 
 impl ProcessProbe {
@@ -37,12 +45,37 @@ impl Probes {
         self.attach_with_cookie(name, pid, (path, offset), None)
     }
 
+    /// Attaches a program of the allocator lens to places of one file in one process, each with a
+    /// cookie: by one link where the kernel has such, otherwise by one for each.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`]: none of them is attached then.
+    pub fn attach_lens(
+        &mut self,
+        name: &'static str,
+        pid: u32,
+        path: &Path,
+        places: &[(u64, u64)],
+    ) -> Result<Vec<ProcessProbe>, KernelError> {
+        if let Some(multi) = self.lens.as_ref().and_then(|lens| lens.multi.as_ref()) {
+            let link = multi
+                .attach(name, pid, path, places, name == RETURNS)
+                .map_err(io_error("attaching the allocator lens"))?;
+            return Ok(vec![ProcessProbe { _link: AnyLink::Many { _link: link } }]);
+        }
+        let attach = |(offset, cookie): &(u64, u64)| {
+            self.attach_with_cookie(name, pid, (path, *offset), Some(*cookie))
+        };
+        places.iter().map(attach).collect()
+    }
+
     /// The same, with a cookie for the program.
     ///
     /// # Errors
     ///
     /// [`KernelError::Program`].
-    pub fn attach_with_cookie(
+    fn attach_with_cookie(
         &mut self,
         name: &'static str,
         pid: u32,
@@ -60,7 +93,7 @@ impl Probes {
             UProbeAttachPoint { location: UProbeAttachLocation::AbsoluteOffset(offset), cookie };
         let id = program.attach(point, path, scope).map_err(program_error(name))?;
         let link = program.take_link(id).map_err(program_error(name))?;
-        Ok(ProcessProbe { _link: link })
+        Ok(ProcessProbe { _link: AnyLink::One { _link: link } })
     }
 }
 

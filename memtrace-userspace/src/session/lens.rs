@@ -333,17 +333,21 @@ impl Watch {
 
     /// Returns first, so that no call is seen to begin and not to end.
     fn attach(&mut self, pid: u32, functions: &[Function], probes: &mut Probes) {
-        let allocating = || functions.iter().filter(|function| function.allocates());
-        let freeing = functions.iter().filter(|function| !function.allocates());
-        let order = allocating()
-            .map(|function| (RETURNS, function))
-            .chain(allocating().map(|function| (ALLOCATES, function)))
-            .chain(freeing.map(|function| (FREES, function)));
-        for (program, function) in order {
-            let point = (function.point.path.as_path(), function.point.file_offset);
-            match probes.attach_with_cookie(program, pid, point, Some(function.reads.0)) {
-                Ok(link) => self.links.push(link),
-                Err(error) => debug!("process {pid}, {}: {error}", function.name),
+        let Some(path) = functions.first().map(|function| function.point.path.as_path()) else {
+            return;
+        };
+        let places = |allocating: bool| -> Vec<(u64, u64)> {
+            functions
+                .iter()
+                .filter(|function| function.allocates() == allocating)
+                .map(|function| (function.point.file_offset, function.reads.0))
+                .collect()
+        };
+        let order = [(RETURNS, places(true)), (ALLOCATES, places(true)), (FREES, places(false))];
+        for (program, places) in order {
+            match probes.attach_lens(program, pid, path, &places) {
+                Ok(links) => self.links.extend(links),
+                Err(error) => debug!("process {pid}, {}: {error}", path.display()),
             }
         }
     }
