@@ -87,9 +87,14 @@ pub struct Lens {
     pub lost_bytes: u64,
     /// Stacks that could not be walked, since another walk was interrupted on the same CPU.
     pub interrupted: u64,
+    /// Time in walks, in nanoseconds, extrapolated from one in [`TIMED_ONE_IN`].
+    pub walk_ns: u64,
 }
 
-const _: () = assert!(size_of::<Lens>() == 80);
+const _: () = assert!(size_of::<Lens>() == 88);
+
+/// One walk in so many is timed; a power of two.
+pub const TIMED_ONE_IN: u32 = 16;
 
 /// A live block, by space and address.
 #[repr(C)]

@@ -4,6 +4,7 @@
 //! Reads only, as [`python`](crate::python) does, and knows no eBPF: the result is where probes go.
 
 mod cpython;
+mod entry;
 mod libraries;
 
 use crate::python::ProbePoint;

@@ -51,6 +51,9 @@ pub enum Command {
     Diff(DiffArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
     Doctor(ListArgs),
+    /// Allocates and frees, to measure what probes cost
+    #[command(hide = true)]
+    Calibrate,
     /// Completions for a shell: where to put them says that shell's manual
     Completions(CompletionsArgs),
 }

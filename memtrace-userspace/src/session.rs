@@ -10,6 +10,7 @@ mod haste;
 mod journal;
 mod kills;
 mod lens;
+mod pace;
 mod presence;
 mod recognise;
 mod target;
@@ -24,7 +25,7 @@ use tracing::warn;
 
 pub use binding::Binding;
 pub use child::{Child, ChildEnd};
-pub use lens::LensPlan;
+pub use lens::{CALIBRATION_PAIRS, LensPlan};
 pub use target::Target;
 
 use crate::history::{Entry, Head};
@@ -199,7 +200,7 @@ impl Session {
         let mut tick = interval_at((Instant::now() + TICK).into(), TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.targets.next_recognition();
+            let due = self.targets.next_due();
             tokio::select! {
                 biased;
                 () = &mut *stop => return Ok(Step::Asked),

@@ -11,8 +11,9 @@ pub fn count(word: &mut u64) {
     add(word, 1);
 }
 
+/// More.
 #[inline(always)]
-fn add(word: &mut u64, value: u64) {
+pub fn add(word: &mut u64, value: u64) {
     // SAFETY: a word of map memory.
     unsafe { atomic::fetch_add(word, value) };
 }

@@ -6,7 +6,7 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
-use memtrace_common::lens::{Block, BlockKey, Lens, Reads};
+use memtrace_common::lens::{Block, BlockKey, Lens, Reads, TIMED_ONE_IN};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::Space;
 
@@ -144,11 +144,19 @@ pub fn end(ctx: &RetProbeContext, space: &mut Space, lens: &mut Lens, task: Curr
     if lens.weight == 0 {
         return;
     }
+    let timed = call.order % TIMED_ONE_IN == 0;
+    // SAFETY: a helper without arguments.
+    let begin = unsafe { bpf_ktime_get_ns() };
+    let stack = stack_of(space, lens, task);
+    if timed {
+        // SAFETY: as above.
+        let took = unsafe { bpf_ktime_get_ns() } - begin;
+        blocks::add(&mut lens.walk_ns, took * u64::from(TIMED_ONE_IN));
+    }
     let block = Block {
         size: call.size,
-        stack: stack_of(space, lens, task),
-        // SAFETY: a helper without arguments.
-        born: unsafe { bpf_ktime_get_ns() },
+        stack,
+        born: begin,
         weight: lens.weight,
         tid,
         order: call.order,

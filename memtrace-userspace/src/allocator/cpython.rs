@@ -7,7 +7,7 @@
 use memtrace_common::lens::Reads;
 use memtrace_common::memory::ReadMemory;
 
-use super::Function;
+use super::{Function, entry};
 use crate::python::{Images, Interpreter, ProbePoint, TargetMemory};
 
 /// The file with the places of the tables.
@@ -63,7 +63,9 @@ impl<'a> Code<'a> {
     fn table(&self, address: u64, names: &[(&'static str, Reads)]) -> Option<Vec<Function>> {
         let function = |(at, (name, reads)): (usize, &(&'static str, Reads))| {
             let pointer = self.memory.read_u64(address.wrapping_add(8 + 8 * at as u64))?;
-            Some(Function { name, point: self.point(pointer)?, reads: *reads })
+            let code = self.memory.bytes(pointer, entry::LENGTH).unwrap_or_default();
+            let point = self.point(pointer.wrapping_add(entry::offset(&code)))?;
+            Some(Function { name, point, reads: *reads })
         };
         let functions: Option<Vec<_>> = names.iter().enumerate().map(function).collect();
         functions.filter(|all| all[0].point != all[all.len() - 1].point)

@@ -6,13 +6,13 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use memtrace_common::lens::Reads;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, ReadCache};
 
-use super::Function;
+use super::{Function, entry};
 use crate::python::ProbePoint;
 use crate::python::maps::{Mapping, Mappings};
 
@@ -97,7 +97,11 @@ fn library(file: &File, mapping: &Mapping, pid: u32) -> Option<Library> {
         let segment = elf.segments().find(|segment| {
             (segment.address()..segment.address() + segment.size()).contains(&address)
         })?;
-        let file_offset = address - segment.address() + segment.file_range().0;
+        let start = address - segment.address() + segment.file_range().0;
+        let mut code = [0; entry::LENGTH];
+        let inside =
+            if file.read_exact_at(&mut code, start).is_ok() { entry::offset(&code) } else { 0 };
+        let file_offset = start + inside;
         // Names of one function share its code.
         if !functions.iter().any(|known| known.point.file_offset == file_offset) {
             let point = ProbePoint { path: path.clone(), file_offset };

@@ -13,8 +13,21 @@ pub struct LensArgs {
     #[arg(long)]
     pub objects: bool,
     /// With the allocator lens, record every allocation, whatever that costs the target
-    #[arg(long)]
+    #[arg(long, conflicts_with = "max_overhead")]
     pub exact: bool,
+    /// What the allocator lens may cost the target, as a part of its time: 5%. It records in short
+    /// windows, as many as that allows, and estimates the rest
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_overhead: Option<f64>,
+}
+
+/// As a part of one.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if (0.1..=1000.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("must be from 0.1% to 1000%, like 5%".to_owned()),
+    }
 }
 
 /// The lenses.

@@ -16,6 +16,9 @@ use crate::source;
 /// Length of a window of time where nobody asks for another.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// What the allocator lens may take of a target's time where nobody says otherwise.
+const MAX_OVERHEAD: f64 = 0.05;
+
 /// What is meant by what was typed.
 pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
     let lens = args.lens.lens == LensKind::Allocator;
@@ -28,7 +31,11 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
-        lens: lens.then_some(LensPlan { objects: args.lens.objects }),
+        lens: lens.then_some(LensPlan {
+            objects: args.lens.objects,
+            max_overhead: (!args.lens.exact)
+                .then_some(args.lens.max_overhead.unwrap_or(MAX_OVERHEAD)),
+        }),
         options: Options { ring_bytes: args.ring_bytes, verbose, lens },
     }
 }

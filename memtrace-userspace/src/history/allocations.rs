@@ -31,6 +31,7 @@ impl AllocationSums {
         let group = (lens.windows % GROUPS as u64) as usize;
         lens.time.0 += counted.time.0;
         lens.recorded.0 += counted.recorded.0;
+        lens.slowed.0 += counted.slowed.0;
         lens.windows += 1;
         lens.lost += counted.lost;
         lens.lost_bytes += counted.lost_bytes;

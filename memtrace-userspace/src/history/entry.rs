@@ -275,6 +275,8 @@ pub struct Allocations {
     pub time: Nanos,
     /// Time of it in which allocations were recorded. What is counted stands for all of the time.
     pub recorded: Nanos,
+    /// Of the target's time, what probes took in that time: it stands beside `recorded`.
+    pub slowed: Nanos,
     /// Time of it in which frees were seen.
     pub frees_seen: Nanos,
     /// Allocations for which there was no room.

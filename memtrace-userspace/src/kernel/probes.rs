@@ -175,10 +175,11 @@ impl Probes {
             LensMaps::enlarge(&mut loader);
         }
         let mut ebpf = loader.load(object.bytes())?;
-        let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
-        load_programs(&mut ebpf, &btf)?;
+        // Before the logger takes its map.
         let lens =
             if options.lens { Some(LensMaps::load(&mut ebpf, object.bytes())?) } else { None };
+        let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
+        load_programs(&mut ebpf, &btf)?;
         let ring =
             RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
         let mut this = Self {

@@ -11,6 +11,10 @@ use crate::units::{Bytes, Nanos};
 /// Groups into which windows of time are dealt, one after the other, to see how much estimates vary.
 pub const GROUPS: usize = 20;
 
+/// How well the cost of a hit is known: a probe costs more in a large program than in the small one
+/// that it was measured in.
+const COST_UNCERTAINTY: f64 = 0.05;
+
 /// What the allocator lens says of a process as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lens {
@@ -20,6 +24,8 @@ pub struct Lens {
     pub time: Nanos,
     /// Of that, time in which allocations were recorded; all of it in exact mode.
     pub recorded: Nanos,
+    /// What probes took of the target's time while allocations were recorded, beside `recorded`.
+    pub slowed: Nanos,
     /// Windows of time that were counted.
     pub windows: u64,
     /// Allocations for which there was no room.
@@ -41,6 +47,16 @@ impl Lens {
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.recorded >= self.time
+    }
+
+    /// By what part an estimate may be wrong because a hit's cost is only known so well: while
+    /// allocations are recorded the target is slower by `slowed / recorded`, which scales them.
+    #[must_use]
+    pub fn uncertainty(&self) -> f64 {
+        if self.is_exact() || self.recorded.0 == 0 {
+            return 0.0;
+        }
+        COST_UNCERTAINTY * self.slowed.0 as f64 / self.recorded.0 as f64
     }
 
     /// The part of the time in which allocations were recorded.
@@ -133,7 +149,8 @@ impl Allocated {
             let mean = total / used as f64;
             let squares: f64 = groups.iter().map(|one| (one - mean).powi(2)).sum();
             let variance = squares * used as f64 / (used - 1) as f64 * (1.0 - lens.part());
-            let reach = QUANTILES[used - 2] * variance.sqrt();
+            let by_chance = QUANTILES[used - 2] * variance.sqrt();
+            let reach = by_chance.hypot(lens.uncertainty() * total);
             ((total - reach).max(0.0), total + reach)
         }))
     }

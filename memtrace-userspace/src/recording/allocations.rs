@@ -53,6 +53,9 @@ pub(super) struct WireAllocations {
     temporary: Vec<u64>,
     #[prost(sint64, repeated, tag = "18")]
     temporary_bytes: Vec<i64>,
+
+    #[prost(uint64, tag = "19")]
+    slowed: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -90,6 +93,7 @@ pub(super) fn encode(counted: &Allocations) -> WireAllocations {
         unknown_frees: counted.unknown_frees,
         hits: counted.hits,
         cost: counted.cost.0,
+        slowed: counted.slowed.0,
         stack: changes.iter().map(|change| ids.of(change.stack.0)).collect(),
         thread: column(changes, |change| change.thread.0),
         all: column(changes, |change| change.all.count),
@@ -148,6 +152,7 @@ pub(super) fn decode(wire: WireAllocations) -> Result<Allocations, Wrong> {
         unknown_frees: wire.unknown_frees,
         hits: wire.hits,
         cost: Nanos(wire.cost),
+        slowed: Nanos(wire.slowed),
         changes,
     })
 }

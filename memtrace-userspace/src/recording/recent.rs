@@ -106,6 +106,7 @@ fn append(sum: &mut Allocations, next: Allocations) {
     sum.at = next.at;
     sum.time.0 += next.time.0;
     sum.recorded.0 += next.recorded.0;
+    sum.slowed.0 += next.slowed.0;
     sum.frees_seen.0 += next.frees_seen.0;
     sum.lost += next.lost;
     sum.lost_bytes += next.lost_bytes;

@@ -187,6 +187,7 @@ impl SoFar {
         self.sums.allocated(counted.lost_bytes)?;
         self.sums.time(counted.time)?;
         self.sums.time(counted.cost)?;
+        self.sums.time(counted.slowed)?;
         self.at(counted.space, counted.at).map(drop)
     }
 

@@ -3,81 +3,106 @@
 //! The kernel side keeps sums by stack and thread; here they are read when a window closes, and what
 //! came since goes into the journal.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Instant;
+mod calibrate;
+mod watch;
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant};
 
 use memtrace_common::lens::{Block, BlockKey, Lens, Owner, Sums, WEIGHT_ONE};
-use tracing::debug;
+use tracing::{debug, warn};
 
+use self::calibrate::calibrate;
+use self::watch::Watch;
 use super::journal::{Journal, thread_id};
+use super::pace::{Costs, Looking, Pace};
 use super::target::Target;
-use crate::allocator::{self, Function, Library, SeenFiles};
+use crate::allocator;
 use crate::history::Entry;
 use crate::history::entry::{AllocationChange, Allocations, Live, SpaceId, StackId, ThreadId};
-use crate::kernel::{ALLOCATES, FREES, KernelError, LensMaps, Probes, ProcessProbe, RETURNS};
+use crate::kernel::{KernelError, Probes, ProcessProbe};
 use crate::profile::Blocks;
 use crate::profile::allocated::cut;
 use crate::python::maps::Mappings;
 use crate::python::{Images, Interpreter, TargetMemory};
 use crate::units::{Bytes, Nanos};
 
+pub use calibrate::PAIRS as CALIBRATION_PAIRS;
+
 /// What the user wants of the lens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LensPlan {
     /// Objects, too, where the interpreter lets them be seen.
     pub objects: bool,
+    /// The part of a target's time that it may take; `None` in exact mode.
+    pub max_overhead: Option<f64>,
 }
 
 /// Windows in which nothing happened to a stack that has no live block, before its sums are dropped.
 const IDLE_WINDOWS: u32 = 10;
 
-/// What was told of an owner.
-#[derive(Debug, Clone, Copy, Default)]
-struct Told {
-    sums: Sums,
-    idle: u32,
-}
+/// The figures of [`Sums`], in its order.
+type Figures = [f64; 6];
 
-/// A target under the lens.
-#[derive(Default)]
-struct Watch {
-    links: Vec<ProcessProbe>,
-    seen: SeenFiles,
-    /// Names of the libraries that are probed.
-    libraries: Vec<String>,
-    /// Files whose functions are probed.
-    files: HashSet<(u64, u64)>,
-    /// Whether CPython's own functions were looked for.
-    python: bool,
-    /// Since when, and as far as it was told.
-    told_until: Option<Nanos>,
-    told: Lens,
+/// What is known of an owner.
+#[derive(Debug, Clone, Copy, Default)]
+struct Owned {
+    /// As the kernel side had it when it was last read.
+    read: Sums,
+    /// What that stands for.
+    total: Figures,
+    /// As much of it as was told, in whole blocks.
+    told: [u64; 6],
+    idle: u32,
 }
 
 /// The lens of all targets.
 pub(super) struct Lenses {
     plan: LensPlan,
+    costs: Costs,
     /// By process: probes stay when it calls `exec`.
     watched: HashMap<u32, Watch>,
-    told: HashMap<Owner, Told>,
-    /// Sums as they were last read.
-    sums: HashMap<Owner, Sums>,
+    owners: HashMap<Owner, Owned>,
+    /// Counts what is attached anew.
+    epoch: u64,
+    random: RandomState,
 }
 
 impl Lenses {
-    pub(super) fn new(plan: LensPlan, maps: Option<&mut LensMaps>) -> Result<Self, KernelError> {
-        if let Some(maps) = maps {
+    pub(super) fn new(plan: LensPlan, probes: &mut Probes) -> Result<Self, KernelError> {
+        let costs = calibrate(probes).unwrap_or_else(|error| {
+            warn!("what a probe costs can't be measured ({error}); a usual figure is taken");
+            Costs::default()
+        });
+        debug!("a hit costs {costs:?}");
+        if let Some(maps) = probes.lens() {
             // Spaces that begin by themselves are recorded from their first instruction.
             maps.set(0, WEIGHT_ONE, 1)?;
         }
-        Ok(Self { plan, watched: HashMap::new(), told: HashMap::new(), sums: HashMap::new() })
+        Ok(Self {
+            plan,
+            costs,
+            watched: HashMap::new(),
+            owners: HashMap::new(),
+            epoch: 1,
+            random: RandomState::new(),
+        })
+    }
+
+    fn watch(&mut self, pid: u32) -> &mut Watch {
+        let (plan, random) = (self.plan, &self.random);
+        self.watched.entry(pid).or_insert_with(|| {
+            let seed = random.hash_one(pid);
+            let now = Instant::now();
+            Watch::new(pid, plan.max_overhead.map(|allowed| Pace::new(allowed, seed, now)))
+        })
     }
 
     /// A command is about to call `exec`. Its libc is most likely ours: probes wait there.
     pub(super) fn expect(&mut self, pid: u32, probes: &mut Probes) {
-        let watch = self.watched.entry(pid).or_default();
         if let Some(library) = allocator::own_libc() {
-            watch.attach_library(pid, &library, probes);
+            self.watch(pid).attach_library(pid, library, probes);
         }
     }
 
@@ -90,48 +115,142 @@ impl Lenses {
         probes: &mut Probes,
         images: &mut Images,
     ) -> Vec<String> {
-        let pid = target.pid;
-        let mut notes = Vec::new();
-        let Ok(mappings) = Mappings::of(pid) else { return notes };
-        let watch = self.watched.entry(pid).or_default();
-        let begun = Instant::now();
+        let (pid, plan) = (target.pid, self.plan);
+        let Ok(mappings) = Mappings::of(pid) else { return Vec::new() };
+        let watch = self.watch(pid);
         for library in allocator::libraries(pid, &mappings, &mut watch.seen) {
-            if watch.files.contains(&library.file) {
-                continue;
+            watch.attach_library(pid, library, probes);
+        }
+        match (interpreter, TargetMemory::with_mappings(pid, mappings)) {
+            (Some(interpreter), Ok(memory)) => {
+                watch.attach_python(&memory, interpreter, plan, probes, images)
             }
-            watch.attach_library(pid, &library, probes);
+            _ => Vec::new(),
         }
-        if let Some(interpreter) = interpreter
-            && !watch.python
-            && let Ok(memory) = TargetMemory::with_mappings(pid, mappings)
-        {
-            watch.python = interpreter.started;
-            notes = watch.attach_python(&memory, interpreter, self.plan, probes, images);
-        }
-        debug!("process {pid}: allocators took {:?}", begun.elapsed());
-        notes
     }
 
-    /// A target is recorded from now on, unless it is already.
+    /// A target is recorded from now on.
     pub(super) fn begin(
         &mut self,
         pid: u32,
         space: u32,
-        now: Nanos,
         probes: &mut Probes,
     ) -> Result<(), KernelError> {
         let Some(maps) = probes.lens() else { return Ok(()) };
-        if maps.get(space).is_none_or(|lens| lens.weight == 0) {
-            maps.set(space, WEIGHT_ONE, 1)?;
+        if maps.get(space).is_none_or(|lens| lens.weight == 0) && self.watch(pid).is_recording() {
+            maps.set(space, WEIGHT_ONE, self.epoch)?;
         }
-        self.watched.entry(pid).or_default().told_until = Some(now);
+        let lens = maps.get(space).unwrap_or_default();
+        self.watch(pid).begin(space, lens);
         Ok(())
     }
 
-    /// Reads all sums. Stacks that they are of have been sent by then.
+    /// When something is to be done next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.watched.values().filter(|watch| watch.begun).filter_map(Watch::due).min()
+    }
+
+    /// Does what is due: windows begin and end.
+    pub(super) fn tend(&mut self, now: Instant, probes: &mut Probes) -> Result<(), KernelError> {
+        let due: Vec<u32> = self
+            .watched
+            .iter()
+            .filter(|(_, watch)| watch.begun && watch.due().is_some_and(|due| due <= now))
+            .map(|(pid, _)| *pid)
+            .collect();
+        for pid in due {
+            self.turn(pid, probes)?;
+        }
+        Ok(())
+    }
+
+    /// One process goes from looking to not looking, or back.
+    fn turn(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
+        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
+        let space = watch.space;
+        let recording = watch.is_recording();
+        if !recording {
+            self.epoch += 1;
+            watch.attach_all(pid, probes);
+            let Some(maps) = probes.lens() else { return Ok(()) };
+            maps.set(space, WEIGHT_ONE, self.epoch)?;
+            let lens = maps.get(space).unwrap_or_default();
+            watch.begin_window(lens);
+            if let Some(pace) = &mut watch.pace {
+                pace.next(Instant::now(), Duration::ZERO, Duration::ZERO);
+            }
+            return Ok(());
+        }
+        let Some(maps) = probes.lens() else { return Ok(()) };
+        let lens = maps.get(space).unwrap_or_default();
+        let window = watch.end_window(lens, self.costs);
+        let next =
+            watch.pace.as_mut().map(|pace| pace.next(Instant::now(), window.ran, window.cost));
+        let stops = next == Some(Looking::Not);
+        if stops {
+            maps.set(space, 0, self.epoch)?;
+            watch.detach();
+        }
+        let sums = maps.sums()?;
+        self.collect(space, &sums, window.scale);
+        if stops {
+            // Their end would not be seen.
+            forget_blocks(space, probes);
+        }
+        Ok(())
+    }
+
+    /// Takes in what has come to the sums of a space, each of which stands for `scale`.
+    fn collect(&mut self, space: u32, sums: &HashMap<Owner, Sums>, scale: f64) {
+        for (owner, now) in sums.iter().filter(|(owner, _)| owner.space == space) {
+            let owned = self.owners.entry(*owner).or_default();
+            let before = std::mem::replace(&mut owned.read, *now);
+            for (at, (now, before)) in figures(now).into_iter().zip(figures(&before)).enumerate() {
+                owned.total[at] += (now - before) * scale;
+            }
+        }
+    }
+
+    /// Reads what was recorded until now of all targets that are looked at. Stacks that it is of have
+    /// been sent by then.
     pub(super) fn read(&mut self, probes: &mut Probes) -> Result<(), KernelError> {
-        if let Some(maps) = probes.lens() {
-            self.sums = maps.sums()?;
+        let Some(maps) = probes.lens() else { return Ok(()) };
+        let sums = maps.sums()?;
+        let mut scales = Vec::new();
+        for watch in self.watched.values_mut().filter(|watch| watch.begun) {
+            // An open window is read when it ends.
+            let open = watch.pace.as_ref().is_some_and(|pace| pace.looking == Looking::Window);
+            if watch.is_recording() && !open {
+                let lens = maps.get(watch.space).unwrap_or_default();
+                scales.push((watch.space, watch.end_window(lens, self.costs).scale));
+            }
+        }
+        for (space, scale) in scales {
+            self.collect(space, &sums, scale);
+        }
+        Ok(())
+    }
+
+    /// The end of a target: what is under way is read, and what was not looked at since the last
+    /// window is taken to be as everything before.
+    fn close(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
+        let Some(maps) = probes.lens() else { return Ok(()) };
+        let Some(watch) = self.watched.get_mut(&pid).filter(|watch| watch.begun) else {
+            return Ok(());
+        };
+        let space = watch.space;
+        let lens = maps.get(space).unwrap_or_default();
+        if watch.is_recording() {
+            let scale = watch.end_window(lens, self.costs).scale;
+            let sums = maps.sums()?;
+            self.collect(space, &sums, scale);
+        } else {
+            let more = 1.0 + watch.end_pause(lens);
+            for (_, owned) in self.owners.iter_mut().filter(|(owner, _)| owner.space == space) {
+                for figure in &mut owned.total {
+                    *figure *= more;
+                }
+            }
         }
         Ok(())
     }
@@ -145,24 +264,27 @@ impl Lenses {
         journal: &mut Journal,
     ) {
         let Some(maps) = probes.lens() else { return };
-        let Some(watch) = self.watched.get_mut(&target.pid) else { return };
-        let Some(since) = watch.told_until.replace(at) else { return };
-        let now = maps.get(target.space).unwrap_or(watch.told);
-        let told = std::mem::replace(&mut watch.told, now);
-        let mut changes: BTreeMap<(StackId, ThreadId), AllocationChange> = BTreeMap::new();
+        let Some(watch) = self.watched.get_mut(&target.pid).filter(|watch| watch.begun) else {
+            return;
+        };
+        let lens = maps.get(target.space).unwrap_or(watch.told);
+        let told = std::mem::replace(&mut watch.told, lens);
+        let covered = watch.take_covered();
+        let hits = watch::hits(lens).since(watch::hits(told));
         let space = target.space;
-        for (owner, sums) in self.sums.iter().filter(|(owner, _)| owner.space == space) {
-            let told = self.told.entry(*owner).or_default();
-            let before = std::mem::replace(&mut told.sums, *sums);
-            if before == *sums {
-                told.idle += 1;
-                if told.idle > IDLE_WINDOWS && sums.allocations == sums.freed {
-                    maps.forget_owner(*owner);
-                    self.told.remove(owner);
+        let mut changes: BTreeMap<(StackId, ThreadId), AllocationChange> = BTreeMap::new();
+        let mut gone = Vec::new();
+        for (owner, owned) in self.owners.iter_mut().filter(|(owner, _)| owner.space == space) {
+            let whole = owned.total.map(|figure| figure.round() as u64);
+            let before = std::mem::replace(&mut owned.told, whole);
+            if before == whole {
+                owned.idle += 1;
+                if owned.idle > IDLE_WINDOWS && owned.read.allocations == owned.read.freed {
+                    gone.push(*owner);
                 }
                 continue;
             }
-            told.idle = 0;
+            owned.idle = 0;
             let (stack, thread) = named(target, owner.stack, owner.tid, journal);
             let change = changes.entry((stack, thread)).or_insert(AllocationChange {
                 stack,
@@ -171,33 +293,50 @@ impl Lenses {
                 freed: Blocks::default(),
                 temporary: Blocks::default(),
             });
-            let blocks = |count: fn(&Sums) -> u64, bytes: fn(&Sums) -> u64| Blocks {
-                count: whole(count(sums)) - whole(count(&before)),
-                bytes: Bytes((whole(bytes(sums)) - whole(bytes(&before))).cast_signed()),
-            };
-            change.all += blocks(|sums| sums.allocations, |sums| sums.bytes);
-            change.freed += blocks(|sums| sums.freed, |sums| sums.freed_bytes);
-            change.temporary += blocks(|sums| sums.temporary, |sums| sums.temporary_bytes);
+            let more: [u64; 6] = std::array::from_fn(|at| whole[at].saturating_sub(before[at]));
+            let blocks =
+                |at: usize| Blocks { count: more[at], bytes: Bytes(more[at + 1].cast_signed()) };
+            change.all += blocks(0);
+            change.freed += blocks(2);
+            change.temporary += blocks(4);
         }
-        let time = Nanos(at.0.saturating_sub(since.0));
-        let hits = |lens: Lens| lens.entered + lens.returned + lens.freed;
+        for owner in gone {
+            maps.forget_owner(owner);
+            self.owners.remove(&owner);
+        }
         journal.put(Entry::Allocations(Allocations {
-            space: SpaceId(target.space),
+            space: SpaceId(space),
             at,
-            time,
-            recorded: time,
-            frees_seen: time,
-            lost: now.lost.saturating_sub(told.lost),
-            lost_bytes: Bytes(now.lost_bytes.saturating_sub(told.lost_bytes).cast_signed()),
-            unknown_frees: now.unknown.saturating_sub(told.unknown),
-            hits: hits(now).saturating_sub(hits(told)),
-            cost: Nanos(0),
+            time: nanos(covered.time),
+            recorded: nanos(covered.recorded.min(covered.time)),
+            slowed: nanos(covered.slowed),
+            frees_seen: nanos(covered.frees_seen.min(covered.time)),
+            lost: lens.lost.saturating_sub(told.lost),
+            lost_bytes: Bytes(lens.lost_bytes.saturating_sub(told.lost_bytes).cast_signed()),
+            unknown_frees: lens.unknown.saturating_sub(told.unknown),
+            hits: all_hits(lens).saturating_sub(all_hits(told)),
+            cost: nanos(hits.cost(self.costs)),
             changes: changes.into_values().collect(),
         }));
     }
 
+    /// The last word on targets that live: what was recorded, and the live blocks.
+    pub(super) fn tell_last(
+        &mut self,
+        targets: &mut [&mut Target],
+        at: Nanos,
+        probes: &mut Probes,
+        journal: &mut Journal,
+    ) -> Result<(), KernelError> {
+        for target in &mut *targets {
+            self.close(target.pid, probes)?;
+            self.tell(target, at, probes, journal);
+        }
+        self.tell_live(targets, at, probes, journal)
+    }
+
     /// Tells the live blocks of targets by age.
-    pub(super) fn tell_live(
+    fn tell_live(
         &self,
         targets: &mut [&mut Target],
         at: Nanos,
@@ -242,10 +381,7 @@ impl Lenses {
         journal: &mut Journal,
     ) {
         // Its stacks came before the record of its end.
-        let told = self.read(probes).and_then(|()| {
-            self.tell(target, at, probes, journal);
-            self.tell_live(&mut [target], at, probes, journal)
-        });
+        let told = self.tell_last(&mut [target], at, probes, journal);
         if let Err(error) = told {
             debug!("process {}: {error}", target.pid);
         }
@@ -254,103 +390,53 @@ impl Lenses {
 
     /// Forgets a space whose last word was told.
     fn forget(&mut self, space: u32, probes: &mut Probes) {
+        forget_blocks(space, probes);
         let Some(maps) = probes.lens() else { return };
-        let mut blocks: Vec<BlockKey> = Vec::new();
-        // What can't be read stays until memtrace ends.
-        let _ = maps.each_block(|key, _: Block| {
-            if key.space == u64::from(space) {
-                blocks.push(key);
-            }
-        });
-        for block in blocks {
-            maps.forget_block(block);
-        }
         let owners: Vec<Owner> =
-            self.told.keys().filter(|owner| owner.space == space).copied().collect();
-        self.told.retain(|owner, _| owner.space != space);
+            self.owners.keys().filter(|owner| owner.space == space).copied().collect();
+        self.owners.retain(|owner, _| owner.space != space);
         maps.forget(space, owners);
     }
 
     /// A process has ended: its probes go.
     pub(super) fn let_go(&mut self, pid: u32) {
-        if let Some(watch) = self.watched.remove(&pid) {
-            for link in watch.links {
-                link.close_in_background();
-            }
+        if let Some(mut watch) = self.watched.remove(&pid) {
+            watch.detach();
         }
     }
 
     /// All probes, to be closed together.
     pub(super) fn into_links(self) -> impl Iterator<Item = ProcessProbe> {
-        self.watched.into_values().flat_map(|watch| watch.links)
+        self.watched.into_values().flat_map(Watch::into_links)
     }
 }
 
-impl Watch {
-    fn attach_library(&mut self, pid: u32, library: &Library, probes: &mut Probes) {
-        debug!("process {pid}: the allocator of {}", library.name);
-        self.files.insert(library.file);
-        self.libraries.push(library.name.clone());
-        self.attach(pid, &library.functions, probes);
+fn forget_blocks(space: u32, probes: &mut Probes) {
+    let Some(maps) = probes.lens() else { return };
+    let mut blocks: Vec<BlockKey> = Vec::new();
+    // What can't be read stays until memtrace ends.
+    let _ = maps.each_block(|key, _: Block| {
+        if key.space == u64::from(space) {
+            blocks.push(key);
+        }
+    });
+    for block in blocks {
+        maps.forget_block(block);
     }
+}
 
-    fn attach_python(
-        &mut self,
-        memory: &TargetMemory,
-        interpreter: &Interpreter,
-        plan: LensPlan,
-        probes: &mut Probes,
-        images: &mut Images,
-    ) -> Vec<String> {
-        let mut notes = Vec::new();
-        match allocator::arenas(memory, interpreter, images) {
-            Some(functions) => self.attach(memory.pid(), &functions, probes),
-            None if interpreter.started => notes.push(
-                "allocator lens: where CPython maps its arenas was not found; they are not counted"
-                    .to_owned(),
-            ),
-            None => {}
-        }
-        if plan.objects {
-            match allocator::objects(memory, interpreter, images) {
-                Some(objects) => {
-                    self.attach(memory.pid(), &objects.functions, probes);
-                    if objects.inlined {
-                        notes.push(
-                            "allocator lens: this build of CPython has its allocator of small objects \
-                             inside of other functions: most of them can't be seen"
-                                .to_owned(),
-                        );
-                    }
-                }
-                None => notes.push(
-                    "allocator lens: CPython's functions for objects were not found".to_owned(),
-                ),
-            }
-        }
-        notes
-    }
+fn figures(sums: &Sums) -> Figures {
+    let Sums { allocations, bytes, freed, freed_bytes, temporary, temporary_bytes } = *sums;
+    [allocations, bytes, freed, freed_bytes, temporary, temporary_bytes]
+        .map(|figure| figure as f64 / WEIGHT_ONE as f64)
+}
 
-    /// Returns first, so that no call is seen to begin and not to end.
-    fn attach(&mut self, pid: u32, functions: &[Function], probes: &mut Probes) {
-        let Some(path) = functions.first().map(|function| function.point.path.as_path()) else {
-            return;
-        };
-        let places = |allocating: bool| -> Vec<(u64, u64)> {
-            functions
-                .iter()
-                .filter(|function| function.allocates() == allocating)
-                .map(|function| (function.point.file_offset, function.reads.0))
-                .collect()
-        };
-        let order = [(RETURNS, places(true)), (ALLOCATES, places(true)), (FREES, places(false))];
-        for (program, places) in order {
-            match probes.attach_lens(program, pid, path, &places) {
-                Ok(links) => self.links.extend(links),
-                Err(error) => debug!("process {pid}, {}: {error}", path.display()),
-            }
-        }
-    }
+fn all_hits(lens: Lens) -> u64 {
+    lens.entered + lens.returned + lens.freed
+}
+
+fn nanos(time: Duration) -> Nanos {
+    Nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// By stack, thread and age: how many blocks and bytes, weighted.

@@ -49,7 +49,7 @@ pub(super) struct Targets {
 impl Targets {
     pub(super) fn new(mut probes: Probes, plan: &Plan) -> Result<Self, KernelError> {
         let lenses = match plan.lens {
-            Some(lens) => Some(Lenses::new(lens, probes.lens())?),
+            Some(lens) => Some(Lenses::new(lens, &mut probes)?),
             None => None,
         };
         Ok(Self {
@@ -266,9 +266,15 @@ impl Targets {
     }
 
     /// When the next target is to be looked at for its interpreter.
-    pub(super) fn next_recognition(&self) -> Option<Instant> {
+    fn next_recognition(&self) -> Option<Instant> {
         let recognitions = self.targets.values().filter_map(|target| target.recognition);
         recognitions.map(|recognition| recognition.due).min()
+    }
+
+    /// When something is to be done next.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let lens = self.lenses.as_ref().and_then(Lenses::due);
+        [self.next_recognition(), lens].into_iter().flatten().min()
     }
 
     /// What is due: looks for interpreters, threads to bind, ends without a record.
@@ -283,6 +289,9 @@ impl Targets {
             .collect();
         for space in due {
             self.look_again(space)?;
+        }
+        if let Some(lenses) = &mut self.lenses {
+            lenses.tend(now, &mut self.probes)?;
         }
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
@@ -303,9 +312,8 @@ impl Targets {
     fn begin_lens(&mut self, space: u32) -> Result<(), KernelError> {
         let interpreter = self.bindings.interpreter(space).cloned();
         self.look_with_lens(space, interpreter.as_ref());
-        let at = self.journal.now();
         if let (Some(lenses), Some(target)) = (&mut self.lenses, self.targets.get(&space)) {
-            lenses.begin(target.pid, space, at, &mut self.probes)?;
+            lenses.begin(target.pid, space, &mut self.probes)?;
         }
         Ok(())
     }

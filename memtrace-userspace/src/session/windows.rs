@@ -47,10 +47,7 @@ impl Targets {
         let Self { targets, journal, order, lenses, probes, .. } = self;
         if let Some(lenses) = lenses {
             let mut live: Vec<_> = targets.values_mut().filter(|target| target.is_live()).collect();
-            for target in &mut live {
-                lenses.tell(target, at, probes, journal);
-            }
-            lenses.tell_live(&mut live, at, probes, journal)?;
+            lenses.tell_last(&mut live, at, probes, journal)?;
         }
         for space in order {
             if let Some(target) = targets.get_mut(space).filter(|target| target.is_live()) {

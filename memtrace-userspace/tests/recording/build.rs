@@ -278,6 +278,7 @@ impl Course {
             at: Nanos(at),
             time: Nanos(time),
             recorded: Nanos(self.random.below(time + 1)),
+            slowed: Nanos(self.random.below(1 << 30)),
             frees_seen: Nanos(self.random.below(time + 1)),
             lost: self.random.below(3),
             lost_bytes: Bytes(self.random.below(9).cast_signed()),
