@@ -4,6 +4,7 @@
 //! Every probe hangs on a link that dies with this process: a `kill -9` leaves nothing behind.
 
 pub mod btf;
+mod cpu_clock;
 pub mod decode;
 mod lens;
 mod multi;
@@ -14,6 +15,7 @@ mod ring;
 pub mod support;
 mod uprobe;
 
+pub use cpu_clock::CpuClock;
 pub use decode::{DecodeError, Event, decode};
 pub use lens::{ALLOCATES, FREES, LensMaps, RETURNS};
 pub use probes::{KernelError, Options, Probes};

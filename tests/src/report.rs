@@ -110,6 +110,8 @@ pub struct Blocks {
     pub live_allocations: i64,
     pub live_bytes: i64,
     pub temporary_allocations: u64,
+    pub allocations_interval: Option<[u64; 2]>,
+    pub allocated_bytes_interval: Option<[u64; 2]>,
 }
 
 /// What the allocator lens says of a process.

@@ -169,6 +169,7 @@ impl<'a> Row<'a> {
             Some(intervals) => intervals.map(|(low, high)| (Some(low), Some(high))),
             None => [(None, None); 2],
         };
+        let seen = lens.frees_seen;
         let rounded = |bound: Option<f64>| bound.map(|bound| bound.round() as u64);
         Self {
             allocations: Some(allocated.all.count),
@@ -177,13 +178,13 @@ impl<'a> Row<'a> {
             allocated_bytes: Some(allocated.all.bytes),
             allocated_bytes_low: rounded(bytes.0),
             allocated_bytes_high: rounded(bytes.1),
-            freed_allocations: Some(allocated.freed.count),
-            freed_bytes: Some(allocated.freed.bytes),
-            live_allocations: Some(allocated.live()),
-            live_bytes: Some(allocated.live_bytes()),
+            freed_allocations: seen.then_some(allocated.freed.count),
+            freed_bytes: seen.then_some(allocated.freed.bytes),
+            live_allocations: seen.then(|| allocated.live()),
+            live_bytes: seen.then(|| allocated.live_bytes()),
             temporary_allocations: Some(allocated.temporary.count),
             temporary_bytes: Some(allocated.temporary.bytes),
-            oldest_live_ns: allocated.oldest(),
+            oldest_live_ns: if seen { allocated.oldest() } else { None },
             ..self
         }
     }

@@ -168,6 +168,10 @@ impl Lenses {
     fn turn(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
         let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
         let space = watch.space;
+        let Some(maps) = probes.lens() else { return Ok(()) };
+        if !watch.is_over(maps.get(space).unwrap_or_default()) {
+            return Ok(());
+        }
         let recording = watch.is_recording();
         if !recording {
             self.epoch += 1;
@@ -186,6 +190,7 @@ impl Lenses {
         let window = watch.end_window(lens, self.costs);
         let next =
             watch.pace.as_mut().map(|pace| pace.next(Instant::now(), window.ran, window.cost));
+        debug!("process {pid}: {window:?}, then {next:?}");
         let stops = next == Some(Looking::Not);
         if stops {
             maps.set(space, 0, self.epoch)?;
@@ -193,6 +198,9 @@ impl Lenses {
         }
         let sums = maps.sums()?;
         self.collect(space, &sums, window.scale);
+        if let Some(watch) = self.watched.get_mut(&pid) {
+            watch.to_tell = stops;
+        }
         if stops {
             // Their end would not be seen.
             forget_blocks(space, probes);
@@ -255,6 +263,17 @@ impl Lenses {
         Ok(())
     }
 
+    /// Processes whose window is over and was not told yet: each is told by itself, so that it can be
+    /// seen how much they differ. By now their stacks have come.
+    pub(super) fn to_tell(&mut self) -> Vec<u32> {
+        let over = self.watched.values_mut().filter(|watch| watch.to_tell);
+        over.map(|watch| {
+            watch.to_tell = false;
+            watch.space
+        })
+        .collect()
+    }
+
     /// Tells what was counted for a target since the last time.
     pub(super) fn tell(
         &mut self,
@@ -267,6 +286,9 @@ impl Lenses {
         let Some(watch) = self.watched.get_mut(&target.pid).filter(|watch| watch.begun) else {
             return;
         };
+        if watch.pace.is_some() && watch.covered.time.is_zero() {
+            return;
+        }
         let lens = maps.get(target.space).unwrap_or(watch.told);
         let told = std::mem::replace(&mut watch.told, lens);
         let covered = watch.take_covered();

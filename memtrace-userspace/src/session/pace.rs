@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_millis(10);
 /// A target that was cheap to look at all the time is looked at again after this time.
 const CHECK: Duration = Duration::from_millis(100);
-/// The longest time without a look.
-const LONGEST: Duration = Duration::from_secs(10);
+/// The shortest time until somebody asks again.
+const SOON: Duration = Duration::from_millis(2);
 /// Of what is allowed, what is used: probes also cost when they come and go.
 const SHARE: f64 = 0.8;
 
@@ -69,52 +69,54 @@ pub(super) enum Looking {
     Not,
 }
 
-/// The pace of one target.
+/// The pace of one target. Times are those that it runs: one that sleeps has nothing to be seen.
 #[derive(Debug)]
 pub(super) struct Pace {
     allowed: f64,
     pub(super) looking: Looking,
-    /// When the present state began and when it ends.
-    pub(super) since: Instant,
+    /// When to ask again whether the target has run for `length`.
     pub(super) due: Instant,
+    length: Duration,
     random: u64,
 }
 
 impl Pace {
     pub(super) fn new(allowed: f64, seed: u64, now: Instant) -> Self {
-        Self { allowed, looking: Looking::Window, since: now, due: now + WINDOW, random: seed | 1 }
+        let looking = Looking::Window;
+        Self { allowed, looking, due: now + WINDOW, length: WINDOW, random: seed | 1 }
+    }
+
+    /// Whether the present state is over, the target having run so long in it. If not, it is asked
+    /// again later.
+    pub(super) fn is_over(&mut self, now: Instant, ran: Duration) -> bool {
+        let left = self.length.saturating_sub(ran);
+        // Nearly is enough: a timer is not exact either.
+        if self.looking == Looking::Always || left * 8 <= self.length {
+            return true;
+        }
+        self.due = now + left.max(SOON);
+        false
     }
 
     /// The present state has ended; the next one. The target ran so long in it, and `cost` is what
     /// hits took of that.
     pub(super) fn next(&mut self, now: Instant, ran: Duration, cost: Duration) -> Looking {
-        let took = now.duration_since(self.since);
-        let next = match self.looking {
-            Looking::Not => Looking::Window,
+        (self.looking, self.length) = match self.looking {
+            Looking::Not => (Looking::Window, WINDOW),
             Looking::Window | Looking::Always => {
                 // As a part of the time that the target would have taken without.
-                let own = ran.saturating_sub(cost);
-                if cost.as_secs_f64() <= SHARE * self.allowed * own.as_secs_f64() {
-                    Looking::Always
+                let own = ran.saturating_sub(cost).as_secs_f64();
+                let needed = cost.as_secs_f64() / (SHARE * self.allowed);
+                if needed <= own {
+                    (Looking::Always, CHECK)
                 } else {
-                    Looking::Not
+                    let pause = Duration::from_secs_f64((needed - own) * self.around_one());
+                    (Looking::Not, pause)
                 }
             }
         };
-        let length = match next {
-            Looking::Window => WINDOW,
-            Looking::Always => CHECK,
-            Looking::Not => {
-                // So long it has to run for that cost; it runs so much of the time.
-                let run = cost.as_secs_f64() * (1.0 + 1.0 / (SHARE * self.allowed));
-                let more = (run - ran.as_secs_f64()).max(0.0);
-                let busy = ran.as_secs_f64() / took.as_secs_f64().max(1e-6);
-                let pause = more / busy.max(0.01);
-                Duration::from_secs_f64(pause.min(LONGEST.as_secs_f64()) * self.around_one())
-            }
-        };
-        (self.looking, self.since, self.due) = (next, now, now + length);
-        next
+        self.due = now + self.length;
+        self.looking
     }
 
     /// From 0.5 to 1.5 (xorshift64).
@@ -138,13 +140,13 @@ mod tests {
         let (mut cost, mut total, begun) = (Duration::ZERO, Duration::ZERO, now);
         let mut windows = 0;
         while now.duration_since(begun) < Duration::from_secs(60) {
-            let took = pace.due - now;
+            let took = pace.length;
             if pace.looking != Looking::Not {
                 cost = took * 3 / 4;
                 total += cost;
                 windows += 1;
             }
-            now = pace.due;
+            now += took;
             let of_this = if pace.looking == Looking::Not { Duration::ZERO } else { cost };
             pace.next(now, took, of_this);
         }
@@ -158,6 +160,7 @@ mod tests {
     fn a_cheap_target_is_looked_at_all_the_time_until_it_is_not_cheap() {
         let now = Instant::now();
         let mut pace = Pace::new(0.05, 42, now);
+        assert!(!pace.is_over(now, WINDOW / 2) && pace.is_over(now, WINDOW));
         let cheap = Duration::from_micros(100);
         assert_eq!(pace.next(now + WINDOW, WINDOW, cheap), Looking::Always);
         assert_eq!(pace.next(pace.due, CHECK, cheap), Looking::Always);

@@ -290,9 +290,7 @@ impl Targets {
         for space in due {
             self.look_again(space)?;
         }
-        if let Some(lenses) = &mut self.lenses {
-            lenses.tend(now, &mut self.probes)?;
-        }
+        self.tend_lenses(now)?;
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
@@ -324,6 +322,20 @@ impl Targets {
         let Some(target) = targets.get_mut(&space) else { return };
         let notes = lenses.look(target, interpreter, probes, images);
         target.lens_notes.extend(notes);
+    }
+
+    /// Tells windows of the allocator lens that are over, and begins and ends those that are due.
+    fn tend_lenses(&mut self, now: Instant) -> Result<(), KernelError> {
+        let at = self.journal.now();
+        let Self { lenses: Some(lenses), targets, probes, journal, .. } = self else {
+            return Ok(());
+        };
+        for space in lenses.to_tell() {
+            if let Some(target) = targets.get_mut(&space) {
+                lenses.tell(target, at, probes, journal);
+            }
+        }
+        lenses.tend(now, probes)
     }
 
     /// Reads what the allocator lens has counted.

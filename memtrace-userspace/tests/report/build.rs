@@ -289,7 +289,12 @@ impl Random {
             lines,
             unattributed: rows,
             events: self.below(1000),
-            lens: Some(Lens { time: Nanos(7), recorded: Nanos(7), ..Lens::default() }),
+            lens: Some(Lens {
+                time: Nanos(7),
+                recorded: Nanos(7),
+                frees_seen: true,
+                ..Lens::default()
+            }),
             ..process
         }
     }

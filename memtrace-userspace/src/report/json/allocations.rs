@@ -30,17 +30,18 @@ pub(super) struct Allocator {
     total: Figures,
 }
 
-/// What was allocated. The intervals are `null` where figures are exact or can't be told.
+/// What was allocated. The intervals are `null` where figures are exact or can't be told; what is about
+/// freed and live blocks is `null` where frees were not seen all the time.
 #[derive(Serialize)]
 pub(super) struct Figures {
     allocations: u64,
     allocations_interval: Option<[u64; 2]>,
     allocated_bytes: Bytes,
     allocated_bytes_interval: Option<[u64; 2]>,
-    freed_allocations: u64,
-    freed_bytes: Bytes,
-    live_allocations: i64,
-    live_bytes: Bytes,
+    freed_allocations: Option<u64>,
+    freed_bytes: Option<Bytes>,
+    live_allocations: Option<i64>,
+    live_bytes: Option<Bytes>,
     temporary_allocations: u64,
     temporary_bytes: Bytes,
     oldest_live_ns: Option<Nanos>,
@@ -62,8 +63,8 @@ pub(super) struct LineFigures {
     own: Figures,
     cumulative_allocations: u64,
     cumulative_allocated_bytes: Bytes,
-    cumulative_live_allocations: i64,
-    cumulative_live_bytes: Bytes,
+    cumulative_live_allocations: Option<i64>,
+    cumulative_live_bytes: Option<Bytes>,
 }
 
 impl Allocator {
@@ -93,6 +94,7 @@ impl Figures {
             }
             None => [None, None],
         };
+        let seen = lens.frees_seen;
         let ages = allocated.ages.iter().map(|(age, blocks)| Age {
             age_ns: Nanos(age * 1_000_000),
             allocations: blocks.count,
@@ -103,14 +105,14 @@ impl Figures {
             allocations_interval: count,
             allocated_bytes: allocated.all.bytes,
             allocated_bytes_interval: bytes,
-            freed_allocations: allocated.freed.count,
-            freed_bytes: allocated.freed.bytes,
-            live_allocations: allocated.live(),
-            live_bytes: allocated.live_bytes(),
+            freed_allocations: seen.then_some(allocated.freed.count),
+            freed_bytes: seen.then_some(allocated.freed.bytes),
+            live_allocations: seen.then(|| allocated.live()),
+            live_bytes: seen.then(|| allocated.live_bytes()),
             temporary_allocations: allocated.temporary.count,
             temporary_bytes: allocated.temporary.bytes,
-            oldest_live_ns: allocated.oldest(),
-            live_ages: ages.collect(),
+            oldest_live_ns: if seen { allocated.oldest() } else { None },
+            live_ages: if seen { ages.collect() } else { Vec::new() },
         }
     }
 }
@@ -122,8 +124,8 @@ impl LineFigures {
             own: Figures::of(&line.self_allocated, lens),
             cumulative_allocations: all.all.count,
             cumulative_allocated_bytes: all.all.bytes,
-            cumulative_live_allocations: all.live(),
-            cumulative_live_bytes: all.live_bytes(),
+            cumulative_live_allocations: lens.frees_seen.then(|| all.live()),
+            cumulative_live_bytes: lens.frees_seen.then(|| all.live_bytes()),
         }
     }
 }

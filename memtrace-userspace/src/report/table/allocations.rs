@@ -28,17 +28,16 @@ pub enum View {
 pub(super) fn summary(out: &mut dyn Write, process: &ProcessProfile) -> io::Result<()> {
     let Some(lens) = &process.lens else { return Ok(()) };
     let all = process.allocated();
-    let about = if lens.is_exact() { "" } else { "about " };
-    writeln!(
-        out,
-        "  Allocator {about}{} allocations of {}, {} freed, {} live with {}",
-        all.all.count,
-        mib_unit(all.all.bytes),
-        all.freed.count,
-        all.live(),
-        mib_unit(all.live_bytes())
-    )?;
     if lens.is_exact() {
+        writeln!(
+            out,
+            "  Allocator {} allocations of {}, {} freed, {} live with {}",
+            all.all.count,
+            mib_unit(all.all.bytes),
+            all.freed.count,
+            all.live(),
+            mib_unit(all.live_bytes())
+        )?;
         writeln!(
             out,
             "            every one from {} on, {}; {} frees of blocks that were not recorded",
@@ -47,13 +46,23 @@ pub(super) fn summary(out: &mut dyn Write, process: &ProcessProfile) -> io::Resu
             lens.unknown_frees
         )?;
     } else {
+        let interval = match all.interval(lens) {
+            Some([(low, high), _]) => format!("{low:.0} to {high:.0}"),
+            None => "unknown".to_owned(),
+        };
         writeln!(
             out,
-            "            recorded in {:.1} % of the time from {} on, {}{}",
+            "  Allocator about {} allocations ({interval} with 95 %) of {}",
+            all.all.count,
+            mib_unit(all.all.bytes),
+        )?;
+        writeln!(
+            out,
+            "            estimated from {:.1} % of the time from {} on, {}{}",
             100.0 * lens.part(),
             duration(lens.began),
             lost(lens),
-            if lens.frees_seen { "" } else { "; frees not always seen: live is at most so much" }
+            if lens.frees_seen { "" } else { "; what is live is not known: --exact tells it" }
         )?;
     }
     writeln!(
@@ -85,11 +94,24 @@ pub(super) fn write(
         let reason = format!("({}{colon}{})", row.reason.as_str(), printable(&row.name));
         (reason, String::new(), &row.allocated)
     }));
-    rows.retain(|(.., allocated)| rank(allocated, options.view).0 > 0);
-    rows.sort_by_key(|(.., allocated)| Reverse(rank(allocated, options.view)));
+    // Without all frees nobody knows what is live.
+    let rank = |allocated: &Allocated| match (lens.frees_seen, options.view) {
+        (false, View::Leaks(_)) => (0, 0, 0),
+        (false, View::Live) => (i64::from(!allocated.is_zero()), allocated.all.bytes.0, 0),
+        (_, view) => rank(allocated, view),
+    };
+    rows.retain(|(.., allocated)| rank(allocated).0 > 0);
+    rows.sort_by_key(|(.., allocated)| Reverse(rank(allocated)));
 
     let heading = match options.view {
-        View::Live => "Allocations by line, most live bytes first (MiB)".to_owned(),
+        View::Live if lens.frees_seen => {
+            "Allocations by line, most live bytes first (MiB)".to_owned()
+        }
+        View::Live => "Allocations by line, most bytes first (MiB)".to_owned(),
+        View::Leaks(_) if !lens.frees_seen => {
+            "What is live is not known, since frees were not seen all the time (--exact): leaks"
+                .to_owned()
+        }
         View::Leaks(age) => format!("Blocks that are {} old or older, by line (MiB)", seconds(age)),
         View::Temporary => {
             "Allocations that were freed at once, by line (MiB of all allocations)".to_owned()
@@ -119,9 +141,9 @@ pub(super) fn write(
     writeln!(out, "\n{}", emphasis(&heading, options.color))?;
     grid.write(out, options.width, options.color, false)?;
     if !rest.is_empty() {
-        let live: Bytes = rest.iter().map(|(.., allocated)| allocated.live_bytes()).sum();
+        let bytes: Bytes = rest.iter().map(|(.., allocated)| allocated.all.bytes).sum();
         let lines = count(rest.len() as u64, "more line", "more lines");
-        writeln!(out, "… and {lines}, {} live", mib_unit(live))?;
+        writeln!(out, "… and {lines}, {} allocated", mib_unit(bytes))?;
     }
     Ok(())
 }
@@ -134,10 +156,11 @@ fn cells(place: &str, name: &str, allocated: &Allocated, lens: &Lens, view: View
         }
         View::Live | View::Temporary => (allocated.live_bytes(), allocated.live().to_string()),
     };
+    let known = |text: String| if lens.frees_seen { text } else { "-".to_owned() };
     let mut cells = vec![
-        mib(live),
-        blocks,
-        allocated.oldest().map_or_else(String::new, seconds),
+        known(mib(live)),
+        known(blocks),
+        known(allocated.oldest().map_or_else(String::new, seconds)),
         mib(allocated.all.bytes),
         allocated.all.count.to_string(),
     ];

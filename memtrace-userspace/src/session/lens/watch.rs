@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::LensPlan;
 use crate::allocator::{self, Function, Library, SeenFiles};
-use crate::kernel::{ALLOCATES, FREES, Probes, ProcessProbe, RETURNS};
+use crate::kernel::{ALLOCATES, CpuClock, FREES, Probes, ProcessProbe, RETURNS};
 use crate::python::{Images, Interpreter, TargetMemory};
 use crate::session::pace::{Costs, Hits, Looking, Pace};
 
@@ -26,6 +26,8 @@ pub(super) struct Watch {
     python: bool,
     /// Whether its space has begun.
     pub(super) begun: bool,
+    /// A window is over that was not told yet.
+    pub(super) to_tell: bool,
     /// What the kernel side had counted when it was last told.
     pub(super) told: Lens,
     /// When to look; always, in exact mode.
@@ -35,6 +37,7 @@ pub(super) struct Watch {
     /// All the time until the last window's end, as told.
     pub(super) ever: Covered,
     pid: u32,
+    clock: Option<CpuClock>,
     /// Since when the next window counts for.
     since: Mark,
     /// The window's beginning.
@@ -79,6 +82,7 @@ impl Watch {
         let now = Mark { at: Instant::now(), ran: Duration::ZERO, hits: Hits::default() };
         Self {
             pid,
+            clock: None,
             space: 0,
             links: Vec::new(),
             groups: Vec::new(),
@@ -86,6 +90,7 @@ impl Watch {
             files: HashSet::new(),
             python: false,
             begun: false,
+            to_tell: false,
             told: Lens::default(),
             pace,
             covered: Covered::default(),
@@ -99,21 +104,22 @@ impl Watch {
     pub(super) fn begin(&mut self, space: u32, lens: Lens) {
         self.space = space;
         self.begun = true;
+        if self.pace.is_some() && self.clock.is_none() {
+            self.clock = CpuClock::of(self.pid).ok();
+        }
         self.told = Lens::default();
         (self.covered, self.ever) = (Covered::default(), Covered::default());
         self.since = self.mark(lens);
         self.window = self.since;
     }
 
-    /// Now. Of a process that has ended nobody knows how long it ran: as much of the time as before.
     fn mark(&self, lens: Lens) -> Mark {
         let at = Instant::now();
-        let ran = ran(self.pid).unwrap_or_else(|| {
-            let (before, after) = (self.since, self.window);
-            let busy = (after.ran - before.ran).as_secs_f64();
-            let part = busy / (after.at - before.at).as_secs_f64().max(1e-9);
-            after.ran + (at - after.at).mul_f64(if busy > 0.0 { part.min(64.0) } else { 1.0 })
-        });
+        let ran = match &self.clock {
+            Some(clock) => clock.read(),
+            // As if it had run all the time.
+            None => at - self.since.at + self.since.ran,
+        };
         Mark { at, ran, hits: hits(lens) }
     }
 
@@ -132,11 +138,20 @@ impl Watch {
         self.window = self.mark(lens);
     }
 
+    /// Whether what is done now is over; asks again later if not.
+    pub(super) fn is_over(&mut self, lens: Lens) -> bool {
+        let now = self.mark(lens);
+        let since = if self.is_recording() { self.window } else { self.since };
+        let ran = now.ran.saturating_sub(since.ran);
+        self.pace.as_mut().is_some_and(|pace| pace.is_over(now.at, ran))
+    }
+
     /// What was recorded ends here, for now.
     pub(super) fn end_window(&mut self, lens: Lens, costs: Costs) -> Window {
         let now = self.mark(lens);
         let of = |before: Mark| {
-            let (ran, cost) = (now.ran - before.ran, now.hits.since(before.hits).cost(costs));
+            let (ran, cost) =
+                (now.ran.saturating_sub(before.ran), now.hits.since(before.hits).cost(costs));
             // Costs are not known better than by a few percent.
             (ran.saturating_sub(cost).max(ran / 50), ran, cost)
         };
@@ -163,7 +178,8 @@ impl Watch {
     /// multiplied for that.
     pub(super) fn end_pause(&mut self, lens: Lens) -> f64 {
         let now = self.mark(lens);
-        let (pause, before) = (now.ran - self.since.ran, self.ever.time + self.covered.time);
+        let (pause, before) =
+            (now.ran.saturating_sub(self.since.ran), self.ever.time + self.covered.time);
         self.cover(Covered { time: pause, ..Covered::default() });
         (self.since, self.window) = (now, now);
         if before.is_zero() { 0.0 } else { pause.as_secs_f64() / before.as_secs_f64() }
@@ -286,16 +302,4 @@ impl Watch {
 
 pub(super) fn hits(lens: Lens) -> Hits {
     Hits { allocations: lens.entered, frees: lens.freed, walk_ns: lens.walk_ns }
-}
-
-/// How long a process has run on CPUs, all its threads together: its `CPUCLOCK_SCHED`
-/// (`clock_getcpuclockid`, `include/linux/posix-timers.h`).
-fn ran(pid: u32) -> Option<Duration> {
-    const SCHED: i32 = 2;
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let clock = (!pid.cast_signed() << 3) | SCHED;
-    // SAFETY: `time` is a place for the answer.
-    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    (failed == 0).then(|| Duration::new(seconds, time.tv_nsec as u32))
 }
