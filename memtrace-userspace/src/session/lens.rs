@@ -136,6 +136,7 @@ impl Lenses {
         space: u32,
         probes: &mut Probes,
     ) -> Result<(), KernelError> {
+        self.watch(pid).start_clock();
         let Some(maps) = probes.lens() else { return Ok(()) };
         if maps.get(space).is_none_or(|lens| lens.weight == 0) && self.watch(pid).is_recording() {
             maps.set(space, WEIGHT_ONE, self.epoch)?;
@@ -172,18 +173,18 @@ impl Lenses {
         if !watch.is_over(maps.get(space).unwrap_or_default()) {
             return Ok(());
         }
-        let recording = watch.is_recording();
-        if !recording {
-            self.epoch += 1;
-            watch.attach_all(pid, probes);
-            let Some(maps) = probes.lens() else { return Ok(()) };
-            maps.set(space, WEIGHT_ONE, self.epoch)?;
-            let lens = maps.get(space).unwrap_or_default();
-            watch.begin_window(lens);
-            if let Some(pace) = &mut watch.pace {
-                pace.next(Instant::now(), Duration::ZERO, Duration::ZERO);
+        match watch.pace.as_ref().map(|pace| pace.looking) {
+            Some(Looking::Not) => return self.look_again(pid, probes),
+            Some(Looking::Frees) => {
+                let lens = maps.get(space).unwrap_or_default();
+                let (ran, cost) = watch.end_trial(lens, self.costs);
+                watch.detach();
+                if let Some(pace) = &mut watch.pace {
+                    pace.next(Instant::now(), ran, cost);
+                }
+                return Ok(());
             }
-            return Ok(());
+            _ => {}
         }
         let Some(maps) = probes.lens() else { return Ok(()) };
         let lens = maps.get(space).unwrap_or_default();
@@ -205,6 +206,25 @@ impl Lenses {
             // Their end would not be seen.
             forget_blocks(space, probes);
         }
+        Ok(())
+    }
+
+    /// A pause is over.
+    fn look_again(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
+        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
+        let space = watch.space;
+        let Some(pace) = &mut watch.pace else { return Ok(()) };
+        if pace.next(Instant::now(), Duration::ZERO, Duration::ZERO) == Looking::Frees {
+            watch.attach_frees(pid, probes);
+            let lens = probes.lens().and_then(|maps| maps.get(space)).unwrap_or_default();
+            watch.begin_trial(lens);
+            return Ok(());
+        }
+        self.epoch += 1;
+        watch.attach_all(pid, probes);
+        let Some(maps) = probes.lens() else { return Ok(()) };
+        maps.set(space, WEIGHT_ONE, self.epoch)?;
+        watch.begin_window(maps.get(space).unwrap_or_default());
         Ok(())
     }
 
@@ -337,7 +357,7 @@ impl Lenses {
             lost_bytes: Bytes(lens.lost_bytes.saturating_sub(told.lost_bytes).cast_signed()),
             unknown_frees: lens.unknown.saturating_sub(told.unknown),
             hits: all_hits(lens).saturating_sub(all_hits(told)),
-            cost: nanos(hits.cost(self.costs)),
+            cost: nanos(watch.cost(hits, self.costs)),
             changes: changes.into_values().collect(),
         }));
     }

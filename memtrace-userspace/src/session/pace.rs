@@ -16,6 +16,9 @@ const SOON: Duration = Duration::from_millis(2);
 /// Of what is allowed, what is used: probes also cost when they come and go.
 const SHARE: f64 = 0.8;
 
+/// [`Costs::factor`] of a target that is not known yet.
+pub(super) const USUAL_FACTOR: f64 = 1.3;
+
 /// What hits cost, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Costs {
@@ -23,12 +26,15 @@ pub(super) struct Costs {
     pub(super) allocation: f64,
     /// A function that frees.
     pub(super) free: f64,
+    /// How many times as much it costs in a target as in the small program in which it was measured:
+    /// after each hit a large one finds less of what it needs in the processor's caches.
+    pub(super) factor: f64,
 }
 
 impl Default for Costs {
     /// What was measured on the machine where this was made, for where it can't be measured.
     fn default() -> Self {
-        Self { allocation: 2000.0, free: 1000.0 }
+        Self { allocation: 2000.0, free: 1000.0, factor: USUAL_FACTOR }
     }
 }
 
@@ -54,7 +60,46 @@ impl Hits {
         let nanos = self.allocations as f64 * costs.allocation
             + self.frees as f64 * costs.free
             + self.walk_ns as f64;
-        Duration::from_nanos(nanos as u64)
+        Duration::from_nanos((nanos * costs.factor) as u64)
+    }
+}
+
+/// What a target shows of its own factor: in windows with all probes a free takes longer than in those
+/// with probes on frees alone, by what the other probes cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trials {
+    /// With all probes, and with those on frees: how long the target ran, in nanoseconds, and frees.
+    all: (f64, f64),
+    frees: (f64, f64),
+    /// What the other probes cost by what was measured beforehand, in nanoseconds.
+    others: f64,
+    /// Windows of the second kind.
+    count: u32,
+}
+
+impl Trials {
+    pub(super) fn with_all(&mut self, ran: Duration, hits: Hits, costs: Costs) {
+        self.all.0 += ran.as_nanos() as f64;
+        self.all.1 += hits.frees as f64;
+        self.others += hits.allocations as f64 * costs.allocation + hits.walk_ns as f64;
+    }
+
+    pub(super) fn with_frees(&mut self, ran: Duration, hits: Hits) {
+        self.frees.0 += ran.as_nanos() as f64;
+        self.frees.1 += hits.frees as f64;
+        self.count += 1;
+    }
+
+    /// The factor, as far as it is known: the usual one counts as much as two windows.
+    pub(super) fn factor(&self) -> f64 {
+        let few = |frees: f64| frees < 200.0;
+        if few(self.all.1) || few(self.frees.1) || self.others <= 0.0 {
+            return USUAL_FACTOR;
+        }
+        let longer = self.all.0 / self.all.1 - self.frees.0 / self.frees.1;
+        let seen = (longer / (self.others / self.all.1)).clamp(0.8, 3.0);
+        let (known, count) = (2.0, f64::from(self.count));
+        (USUAL_FACTOR * known + seen * count) / (known + count)
     }
 }
 
@@ -65,6 +110,9 @@ pub(super) enum Looking {
     Window,
     /// Everything, as long as it is cheap.
     Always,
+    /// Only what frees, for a window in which nothing is recorded: it shows what hits cost in this
+    /// target.
+    Frees,
     /// Nothing that allocates.
     Not,
 }
@@ -77,13 +125,15 @@ pub(super) struct Pace {
     /// When to ask again whether the target has run for `length`.
     pub(super) due: Instant,
     length: Duration,
+    /// Whether the next window is one for frees.
+    trial: bool,
     random: u64,
 }
 
 impl Pace {
     pub(super) fn new(allowed: f64, seed: u64, now: Instant) -> Self {
         let looking = Looking::Window;
-        Self { allowed, looking, due: now + WINDOW, length: WINDOW, random: seed | 1 }
+        Self { allowed, looking, due: now + WINDOW, length: WINDOW, trial: false, random: seed | 1 }
     }
 
     /// Whether the present state is over, the target having run so long in it. If not, it is asked
@@ -102,15 +152,18 @@ impl Pace {
     /// hits took of that.
     pub(super) fn next(&mut self, now: Instant, ran: Duration, cost: Duration) -> Looking {
         (self.looking, self.length) = match self.looking {
+            Looking::Not if self.trial => (Looking::Frees, WINDOW),
             Looking::Not => (Looking::Window, WINDOW),
-            Looking::Window | Looking::Always => {
+            Looking::Window | Looking::Always | Looking::Frees => {
                 // As a part of the time that the target would have taken without.
                 let own = ran.saturating_sub(cost).as_secs_f64();
                 let needed = cost.as_secs_f64() / (SHARE * self.allowed);
-                if needed <= own {
+                if needed <= own && self.looking != Looking::Frees {
                     (Looking::Always, CHECK)
                 } else {
-                    let pause = Duration::from_secs_f64((needed - own) * self.around_one());
+                    self.trial = self.looking == Looking::Window;
+                    let pause = (needed - own).max(0.0) * self.around_one();
+                    let pause = Duration::from_secs_f64(pause);
                     (Looking::Not, pause)
                 }
             }
@@ -132,6 +185,22 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// A target that runs 600 ns for each pair of calls, in which hits cost half as much again as was
+    /// measured beforehand.
+    #[test]
+    fn a_target_shows_what_hits_cost_in_it() {
+        let costs = Costs { allocation: 1600.0, free: 600.0, factor: 1.0 };
+        let mut trials = Trials::default();
+        assert!((trials.factor() - USUAL_FACTOR).abs() < 1e-9);
+        let hits = |allocations| Hits { allocations, frees: 10_000, walk_ns: 0 };
+        for _ in 0..1000 {
+            let all = 10_000 * (600 + 3 * (1600 + 600) / 2);
+            trials.with_all(Duration::from_nanos(all), hits(10_000), costs);
+            trials.with_frees(Duration::from_nanos(10_000 * (600 + 900)), hits(0));
+        }
+        assert!((trials.factor() - 1.5).abs() < 0.01, "{}", trials.factor());
+    }
+
     /// A target whose calls cost three times its own time while it is looked at.
     #[test]
     fn a_costly_target_is_looked_at_as_long_as_is_allowed() {
@@ -142,7 +211,8 @@ mod tests {
         while now.duration_since(begun) < Duration::from_secs(60) {
             let took = pace.length;
             if pace.looking != Looking::Not {
-                cost = took * 3 / 4;
+                // With probes on frees alone it is half of its time.
+                cost = if pace.looking == Looking::Frees { took / 2 } else { took * 3 / 4 };
                 total += cost;
                 windows += 1;
             }

@@ -86,5 +86,6 @@ fn measure(
     Ok(Costs {
         allocation: (with_all - with_frees).max(100.0),
         free: (with_frees - without).max(100.0),
+        factor: 1.0,
     })
 }

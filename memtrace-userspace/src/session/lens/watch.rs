@@ -10,7 +10,7 @@ use super::LensPlan;
 use crate::allocator::{self, Function, Library, SeenFiles};
 use crate::kernel::{ALLOCATES, CpuClock, FREES, Probes, ProcessProbe, RETURNS};
 use crate::python::{Images, Interpreter, TargetMemory};
-use crate::session::pace::{Costs, Hits, Looking, Pace};
+use crate::session::pace::{Costs, Hits, Looking, Pace, Trials};
 
 /// A target under the lens.
 pub(super) struct Watch {
@@ -42,6 +42,9 @@ pub(super) struct Watch {
     since: Mark,
     /// The window's beginning.
     window: Mark,
+    /// The beginning of what is done now.
+    state: Mark,
+    trials: Trials,
 }
 
 /// A moment of a target.
@@ -97,6 +100,15 @@ impl Watch {
             ever: Covered::default(),
             since: now,
             window: now,
+            state: now,
+            trials: Trials::default(),
+        }
+    }
+
+    /// Its clock begins to run, where one is needed.
+    pub(super) fn start_clock(&mut self) {
+        if self.pace.is_some() && self.clock.is_none() {
+            self.clock = CpuClock::of(self.pid).ok();
         }
     }
 
@@ -104,13 +116,10 @@ impl Watch {
     pub(super) fn begin(&mut self, space: u32, lens: Lens) {
         self.space = space;
         self.begun = true;
-        if self.pace.is_some() && self.clock.is_none() {
-            self.clock = CpuClock::of(self.pid).ok();
-        }
         self.told = Lens::default();
         (self.covered, self.ever) = (Covered::default(), Covered::default());
         self.since = self.mark(lens);
-        self.window = self.since;
+        (self.window, self.state) = (self.since, self.since);
     }
 
     fn mark(&self, lens: Lens) -> Mark {
@@ -130,25 +139,55 @@ impl Watch {
 
     /// Whether something is recorded now.
     pub(super) fn is_recording(&self) -> bool {
-        self.pace.as_ref().is_none_or(|pace| pace.looking != Looking::Not)
+        let looking = self.pace.as_ref().map(|pace| pace.looking);
+        !matches!(looking, Some(Looking::Not | Looking::Frees))
+    }
+
+    /// What hits cost in this target.
+    fn costs(&self, costs: Costs) -> Costs {
+        Costs { factor: self.trials.factor(), ..costs }
+    }
+
+    /// What these hits cost in this target.
+    pub(super) fn cost(&self, hits: Hits, costs: Costs) -> Duration {
+        hits.cost(self.costs(costs))
     }
 
     /// A window begins.
     pub(super) fn begin_window(&mut self, lens: Lens) {
         self.window = self.mark(lens);
+        self.state = self.window;
+    }
+
+    /// A window with probes on frees begins.
+    pub(super) fn begin_trial(&mut self, lens: Lens) {
+        self.state = self.mark(lens);
+    }
+
+    /// It ends: how long the target ran in it, and what of that probes took.
+    pub(super) fn end_trial(&mut self, lens: Lens, costs: Costs) -> (Duration, Duration) {
+        let now = self.mark(lens);
+        let ran = now.ran.saturating_sub(self.state.ran);
+        let hits = now.hits.since(self.state.hits);
+        self.trials.with_frees(ran, hits);
+        debug!("process {}: {ran:?} with {hits:?}; {:?}", self.pid, self.trials);
+        self.state = now;
+        (ran, self.cost(hits, costs))
     }
 
     /// Whether what is done now is over; asks again later if not.
     pub(super) fn is_over(&mut self, lens: Lens) -> bool {
         let now = self.mark(lens);
-        let since = if self.is_recording() { self.window } else { self.since };
-        let ran = now.ran.saturating_sub(since.ran);
+        let ran = now.ran.saturating_sub(self.state.ran);
         self.pace.as_mut().is_some_and(|pace| pace.is_over(now.at, ran))
     }
 
     /// What was recorded ends here, for now.
     pub(super) fn end_window(&mut self, lens: Lens, costs: Costs) -> Window {
         let now = self.mark(lens);
+        let part = now.hits.since(self.window.hits);
+        self.trials.with_all(now.ran.saturating_sub(self.window.ran), part, costs);
+        let costs = self.costs(costs);
         let of = |before: Mark| {
             let (ran, cost) =
                 (now.ran.saturating_sub(before.ran), now.hits.since(before.hits).cost(costs));
@@ -164,8 +203,7 @@ impl Watch {
             slowed: cost,
             frees_seen: if whole { time } else { Duration::ZERO },
         });
-        self.since = now;
-        self.window = now;
+        (self.since, self.window, self.state) = (now, now, now);
         let scale = if whole || recorded.is_zero() {
             1.0
         } else {
@@ -260,6 +298,17 @@ impl Watch {
         let groups = std::mem::take(&mut self.groups);
         for functions in &groups {
             self.attach(pid, functions, probes);
+        }
+        self.groups = groups;
+    }
+
+    /// Puts those in that tell of frees.
+    pub(super) fn attach_frees(&mut self, pid: u32, probes: &mut Probes) {
+        let groups = std::mem::take(&mut self.groups);
+        for functions in &groups {
+            let freeing: Vec<Function> =
+                functions.iter().filter(|function| !function.allocates()).cloned().collect();
+            self.attach(pid, &freeing, probes);
         }
         self.groups = groups;
     }
