@@ -7,17 +7,17 @@ use clap::{Args, ValueEnum};
 pub struct LensArgs {
     /// Look through this lens, too: `allocator` counts what is allocated and freed, by line, with
     /// breakpoints in the target's allocator
-    #[arg(long, value_enum, default_value_t = LensKind::Rss)]
-    pub lens: LensKind,
+    #[arg(long, value_enum)]
+    pub lens: Option<LensKind>,
     /// With the allocator lens, also CPython's small objects, where its build lets them be seen
-    #[arg(long)]
+    #[arg(long, requires = "lens")]
     pub objects: bool,
     /// With the allocator lens, record every allocation, whatever that costs the target
-    #[arg(long, conflicts_with = "max_overhead")]
+    #[arg(long, requires = "lens", conflicts_with = "max_overhead")]
     pub exact: bool,
     /// What the allocator lens may cost the target, as a part of its time: 5%. It records in short
     /// windows, as many as that allows, and estimates the rest
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "lens")]
     pub max_overhead: Option<f64>,
 }
 

@@ -33,6 +33,12 @@ pub enum FormError {
         /// The one that was asked for.
         format: String,
     },
+    /// A view of what nobody looks at.
+    #[error("{option} is about what the allocator lens sees: give --lens allocator, too")]
+    NeedsLens {
+        /// As typed.
+        option: &'static str,
+    },
     /// Bytes that are no text, to a terminal or among a command's own messages.
     #[error("--format {format} is binary and {place}: write it to a file with -o FILE")]
     Binary {

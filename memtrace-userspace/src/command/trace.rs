@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::form::Form;
-use crate::cli::{Bind, LensKind, ProbeArgs};
+use super::form::{Form, FormError};
+use crate::cli::{Bind, FormArgs, LensKind, ProbeArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
 use crate::session::{Binding, LensPlan, Plan, Traced, look_at};
@@ -21,7 +21,7 @@ const MAX_OVERHEAD: f64 = 0.05;
 
 /// What is meant by what was typed.
 pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
-    let lens = args.lens.lens == LensKind::Allocator;
+    let lens = args.lens.lens == Some(LensKind::Allocator);
     Plan {
         follow: !args.no_follow,
         binding: match args.bind {
@@ -37,6 +37,16 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
                 .then_some(args.lens.max_overhead.unwrap_or(MAX_OVERHEAD)),
         }),
         options: Options { ring_bytes: args.ring_bytes, verbose, lens },
+    }
+}
+
+/// Views of the allocator lens want the lens.
+pub(super) fn check_view(form: &FormArgs, probes: &ProbeArgs) -> Result<(), FormError> {
+    let lens = probes.lens.lens == Some(LensKind::Allocator);
+    match (form.leaks, form.temporary) {
+        (true, _) if !lens => Err(FormError::NeedsLens { option: "--leaks" }),
+        (_, true) if !lens => Err(FormError::NeedsLens { option: "--temporary" }),
+        _ => Ok(()),
     }
 }
 
