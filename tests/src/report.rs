@@ -105,13 +105,26 @@ pub struct Unattributed {
 pub struct Blocks {
     pub allocations: u64,
     pub allocated_bytes: i64,
+    #[serde(deserialize_with = "or_nothing")]
     pub freed_allocations: u64,
+    #[serde(deserialize_with = "or_nothing")]
     pub freed_bytes: i64,
+    #[serde(deserialize_with = "or_nothing")]
     pub live_allocations: i64,
+    #[serde(deserialize_with = "or_nothing")]
     pub live_bytes: i64,
     pub temporary_allocations: u64,
     pub allocations_interval: Option<[u64; 2]>,
     pub allocated_bytes_interval: Option<[u64; 2]>,
+}
+
+/// A figure that is `null` where nobody knows it.
+fn or_nothing<'de, D, T>(from: D) -> std::result::Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// What the allocator lens says of a process.

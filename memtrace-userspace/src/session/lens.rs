@@ -4,6 +4,7 @@
 //! came since goes into the journal.
 
 mod calibrate;
+mod live;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,10 +21,9 @@ use super::pace::{Costs, Looking, Pace};
 use super::target::Target;
 use crate::allocator;
 use crate::history::Entry;
-use crate::history::entry::{AllocationChange, Allocations, Live, SpaceId, StackId, ThreadId};
+use crate::history::entry::{AllocationChange, Allocations, SpaceId, StackId, ThreadId};
 use crate::kernel::{KernelError, Probes, ProcessProbe};
 use crate::profile::Blocks;
-use crate::profile::allocated::cut;
 use crate::python::maps::Mappings;
 use crate::python::{Images, Interpreter, TargetMemory};
 use crate::units::{Bytes, Nanos};
@@ -285,7 +285,7 @@ impl Lenses {
 
     /// Processes whose window is over and was not told yet: each is told by itself, so that it can be
     /// seen how much they differ. By now their stacks have come.
-    pub(super) fn to_tell(&mut self) -> Vec<u32> {
+    pub(super) fn take_finished(&mut self) -> Vec<u32> {
         let over = self.watched.values_mut().filter(|watch| watch.to_tell);
         over.map(|watch| {
             watch.to_tell = false;
@@ -377,43 +377,6 @@ impl Lenses {
         self.tell_live(targets, at, probes, journal)
     }
 
-    /// Tells the live blocks of targets by age.
-    fn tell_live(
-        &self,
-        targets: &mut [&mut Target],
-        at: Nanos,
-        probes: &mut Probes,
-        journal: &mut Journal,
-    ) -> Result<(), KernelError> {
-        let Some(maps) = probes.lens() else { return Ok(()) };
-        let now = monotonic();
-        let mut ages: HashMap<u32, Ages> =
-            targets.iter().map(|target| (target.space, BTreeMap::new())).collect();
-        maps.each_block(|key, block| {
-            if let Some(ages) = ages.get_mut(&(key.space as u32)) {
-                let age = cut(now.saturating_sub(block.born) / 1_000_000);
-                let (count, bytes) = ages.entry((block.stack, block.tid, age)).or_default();
-                *count += block.weight;
-                *bytes += block.weight * block.size;
-            }
-        })?;
-        for target in targets {
-            let mut all: BTreeMap<(StackId, ThreadId, u64), Blocks> = BTreeMap::new();
-            for ((stack, tid, age), (count, bytes)) in
-                ages.remove(&target.space).unwrap_or_default()
-            {
-                let (stack, thread) = named(target, stack, tid, journal);
-                let bytes = Bytes(whole(bytes).cast_signed());
-                *all.entry((stack, thread, age)).or_default() +=
-                    Blocks { count: whole(count), bytes };
-            }
-            let blocks = all.into_iter().map(|((stack, thread, age), it)| (stack, thread, age, it));
-            let space = SpaceId(target.space);
-            journal.put(Entry::Live(Live { space, at, blocks: blocks.collect() }));
-        }
-        Ok(())
-    }
-
     /// A target ends: tells its last word, and forgets it.
     pub(super) fn end(
         &mut self,
@@ -481,24 +444,10 @@ fn nanos(time: Duration) -> Nanos {
     Nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// By stack, thread and age: how many blocks and bytes, weighted.
-type Ages = BTreeMap<(u64, u32, u64), (u64, u64)>;
-
 /// The ids of a stack and a thread of a target.
 fn named(target: &mut Target, stack: u64, tid: u32, journal: &mut Journal) -> (StackId, ThreadId) {
     let kind = target.python.as_ref().map(|known| known.line_table);
     let (space, pid) = (SpaceId(target.space), target.pid);
     let stack = target.stacks.name(stack, kind, &mut journal.book);
     (stack, thread_id(&mut journal.book, space, pid, tid))
-}
-
-/// Without the fraction.
-const fn whole(weighted: u64) -> u64 {
-    weighted / WEIGHT_ONE
-}
-
-/// As the kernel's `bpf_ktime_get_ns` has it.
-fn monotonic() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }

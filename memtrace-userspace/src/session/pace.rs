@@ -95,7 +95,7 @@ impl Trials {
         self.count += 1;
     }
 
-    /// The factor, as far as it is known: the usual one counts as much as two windows.
+    /// The factor, as far as it is known: the usual one counts as much as a quarter of a window.
     pub(super) fn factor(&self) -> f64 {
         let few = |frees: f64| frees < 200.0;
         if few(self.all.1) || few(self.frees.1) || self.others <= 0.0 {
@@ -103,7 +103,7 @@ impl Trials {
         }
         let longer = self.all.0 / self.all.1 - self.frees.0 / self.frees.1;
         let seen = (longer / (self.others / self.all.1)).clamp(0.8, 3.0);
-        let (known, count) = (2.0, f64::from(self.count));
+        let (known, count) = (0.25, f64::from(self.count));
         (USUAL_FACTOR * known + seen * count) / (known + count)
     }
 }
@@ -178,7 +178,7 @@ impl Pace {
                 } else {
                     let window = self.looking == Looking::Window;
                     self.windows += u32::from(window);
-                    let due = self.windows <= FIRST || self.windows % TRIAL_ONE_IN == 0;
+                    let due = self.windows <= FIRST || self.windows.is_multiple_of(TRIAL_ONE_IN);
                     self.trial = window && due;
                     let pause = (needed - own).max(0.0) * self.around_one();
                     let pause = Duration::from_secs_f64(pause);

@@ -330,7 +330,7 @@ impl Targets {
         let Self { lenses: Some(lenses), targets, probes, journal, .. } = self else {
             return Ok(());
         };
-        for space in lenses.to_tell() {
+        for space in lenses.take_finished() {
             if let Some(target) = targets.get_mut(&space) {
                 lenses.tell(target, at, probes, journal);
             }
