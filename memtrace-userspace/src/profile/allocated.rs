@@ -13,7 +13,7 @@ pub const GROUPS: usize = 20;
 
 /// How well the cost of a hit is known: a probe costs more in a large program than in the small one
 /// that it was measured in.
-const COST_UNCERTAINTY: f64 = 0.06;
+const COST_UNCERTAINTY: f64 = 0.12;
 
 /// What the allocator lens says of a process as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
