@@ -7,6 +7,7 @@
 
 pub mod event;
 pub mod layout;
+pub mod lens;
 pub mod limits;
 pub mod memory;
 pub mod native;

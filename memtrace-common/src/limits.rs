@@ -66,3 +66,11 @@ pub const SETTLE_LOOKS: u32 = 8;
 /// One event in this many has its probe time measured. Odd, so that it doesn't fall in step with
 /// loops of the target.
 pub const TIMED_ONE_IN: u64 = 61;
+
+/// Live blocks that the allocator lens keeps, each some 100 bytes of the kernel's memory. A program
+/// has more of them when it keeps many small blocks outside CPython's arenas; what does not fit is
+/// counted.
+pub const MAX_BLOCKS: u32 = 1 << 20;
+
+/// Stacks, each in a thread, for which the allocator lens keeps sums between two windows.
+pub const MAX_OWNERS: u32 = 1 << 16;

@@ -16,7 +16,7 @@ use crate::maps::{
 };
 use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
-use crate::{atomic, counter, emit};
+use crate::{alloc, atomic, counter, emit};
 
 #[inline(always)]
 fn next_space() -> u32 {
@@ -204,6 +204,7 @@ pub fn forked(parent: Task, child: Task) {
         return;
     };
     space.shared = 1;
+    alloc::begin(id);
     // Its parent's probe does not tell of its code.
     space.code = if parent_space.code == STABLE { STABLE } else { CHECKED };
     let record = Forked {
@@ -241,6 +242,7 @@ pub fn execed() {
     let id = next_space();
     watch(pid);
     let Some(space) = make_space(mm, pid, id, process.follow, &PyLayout::NONE) else { return };
+    alloc::begin(id);
     record.header = emit::header(tag::EXECED, id);
     record.pid = pid;
     record.mm = mm;
@@ -255,6 +257,7 @@ pub fn exited() {
     let (pid, tid) = current_ids();
     // Also those of processes that user space has let go of.
     let _ = THREADS.remove(tid);
+    alloc::forget(tid);
     let Some(process) = PROCESSES.get_ptr(pid) else { return };
     if !Current::task().as_task().last_of_process() {
         return;

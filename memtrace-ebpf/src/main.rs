@@ -7,6 +7,7 @@
 #![feature(asm_experimental_arch, core_intrinsics)]
 #![expect(internal_features, reason = "atomic exchange; see atomic.rs")]
 
+mod alloc;
 mod atomic;
 mod counter;
 mod emit;
@@ -20,8 +21,8 @@ mod ram;
 mod stack;
 mod task;
 
-use aya_ebpf::macros::{raw_tracepoint, uprobe};
-use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
+use aya_ebpf::macros::{raw_tracepoint, uprobe, uretprobe};
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext, RetProbeContext};
 use aya_log_ebpf::debug;
 use memtrace_common::limits::MAX_CPUS;
 
@@ -80,6 +81,27 @@ pub fn code_dealloc(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn eval_frame(ctx: ProbeContext) -> u32 {
     lifecycle::frame_evaluated(ctx.arg(0).unwrap_or(0));
+    0
+}
+
+/// A function that allocates is entered; the cookie says which arguments it has.
+#[uprobe]
+pub fn alloc_enter(ctx: ProbeContext) -> u32 {
+    alloc::entered(&ctx);
+    0
+}
+
+/// It returns.
+#[uretprobe]
+pub fn alloc_return(ctx: RetProbeContext) -> u32 {
+    alloc::returned(&ctx);
+    0
+}
+
+/// A function that frees is entered.
+#[uprobe]
+pub fn alloc_free(ctx: ProbeContext) -> u32 {
+    alloc::freed(&ctx);
     0
 }
 

@@ -133,8 +133,9 @@ pub struct Outgoing {
     pub reserved: u8,
 }
 
-/// Working memory of one program run: too large for the 512-byte stack. Programs don't preempt
-/// each other on a CPU; the only nested one is the kernel-fault program, which looks at `busy`.
+/// Working memory of one program run: too large for the 512-byte stack. Programs of one kind don't
+/// preempt each other on a CPU ([`TRACEPOINTS`], [`ALLOCATOR`]); the only nested one is the
+/// kernel-fault program, which looks at `busy`.
 #[repr(C)]
 pub struct Scratch {
     /// Head of a stack record; the walk's frames follow it in memory.
@@ -161,9 +162,14 @@ pub struct Scratch {
     pub busy: u64,
 }
 
-/// The working memory.
+/// The working memory, for each kind of programs.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// The place of the tracepoints' programs: the kernel runs them with preemption off.
+pub const TRACEPOINTS: u32 = 0;
+/// The place of the allocator lens: its uprobes can be preempted, so it is claimed before use.
+pub const ALLOCATOR: u32 = 1;
 
 /// Distance of each CPU's memory from a per-CPU pointer. Written by user space from `CPU_PROBE`.
 #[map]
@@ -185,10 +191,16 @@ pub fn thread(tid: u32) -> Option<&'static mut Thread> {
     THREADS.get_ptr_mut(tid).map(|thread| unsafe { &mut *thread })
 }
 
-/// This CPU's working memory.
+/// This CPU's working memory for tracepoints.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {
+    scratch_of::<TRACEPOINTS>()
+}
+
+/// This CPU's working memory for programs of one kind.
+#[inline(always)]
+pub fn scratch_of<const OF: u32>() -> Option<&'static mut Scratch> {
     // SAFETY: the map's memory lives as long as the program; no other program on this CPU holds
     // it at the same time (see `Scratch`).
-    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+    SCRATCH.get_ptr_mut(OF).map(|scratch| unsafe { &mut *scratch })
 }

@@ -15,7 +15,7 @@ use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
 use memtrace_common::walk::{self, Frame, mix};
 
 use crate::emit;
-use crate::maps::{CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, scratch};
+use crate::maps::{CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, TRACEPOINTS, scratch_of};
 use crate::memory::UserMemory;
 use crate::ram::PagedMemory;
 use crate::task::Current;
@@ -26,10 +26,21 @@ use crate::task::Current;
 pub fn current(
     space: &mut Space,
     task: Current,
+    thread: Option<&mut Thread>,
+    by_target: bool,
+) -> u64 {
+    current_in::<TRACEPOINTS>(space, task, thread, by_target)
+}
+
+/// As [`current`], in the working memory of another kind of programs.
+#[inline(always)]
+pub fn current_in<const OF: u32>(
+    space: &mut Space,
+    task: Current,
     mut thread: Option<&mut Thread>,
     by_target: bool,
 ) -> u64 {
-    let Some(scratch) = scratch() else { return 0 };
+    let Some(scratch) = scratch_of::<OF>() else { return 0 };
     scratch.walk.hash = mix(u64::from(space.id), u64::from(space.code_epoch));
     if by_target {
         let (bound, known) = match &thread {
@@ -38,7 +49,7 @@ pub fn current(
         };
         scratch.walk.tstate = known;
         scratch.busy = 1;
-        take_frames(space, scratch, task, bound);
+        take_frames::<OF>(space, scratch, task, bound);
         scratch.busy = 0;
         if let Some(thread) = &mut thread {
             thread.tstate = scratch.walk.tstate;
@@ -51,13 +62,13 @@ pub fn current(
         hash_name(scratch);
     }
     if space.code == CHECKED && scratch.walk.depth != 0 {
-        tell_recycled(space, scratch);
+        tell_recycled::<OF>(space, scratch);
     }
     let id = scratch.walk.hash | 1;
     match thread {
         Some(thread) if thread.last_stack == id => return id,
         // SAFETY: only presence is asked.
-        thread if unsafe { STACKS_SENT.get(id) }.is_some() || send(space, scratch, id) => {
+        thread if unsafe { STACKS_SENT.get(id) }.is_some() || send::<OF>(space, scratch, id) => {
             if let Some(thread) = thread {
                 thread.last_stack = id;
             }
@@ -70,9 +81,9 @@ pub fn current(
 
 /// Gives the stack another id when one of its frames has other code by now than user space knows.
 #[inline(always)]
-fn tell_recycled(space: &mut Space, scratch: &mut Scratch) {
+fn tell_recycled<const OF: u32>(space: &mut Space, scratch: &mut Scratch) {
     scratch.outgoing.recycled = 0;
-    repeat(scratch.walk.depth, check_frame, space);
+    repeat(scratch.walk.depth, check_frame::<OF>, space);
     if scratch.outgoing.recycled != 0 {
         space.code_epoch = space.code_epoch.wrapping_add(1);
         scratch.walk.hash = mix(scratch.walk.hash, u64::from(space.code_epoch));
@@ -81,8 +92,8 @@ fn tell_recycled(space: &mut Space, scratch: &mut Scratch) {
 
 /// The code of frame `index` of the walk.
 #[inline(always)]
-fn frame_code(index: u32) -> Option<(&'static mut Scratch, u64)> {
-    let scratch = scratch()?;
+fn frame_code<const OF: u32>(index: u32) -> Option<(&'static mut Scratch, u64)> {
+    let scratch = scratch_of::<OF>()?;
     if index as usize >= MAX_FRAMES {
         return None;
     }
@@ -92,10 +103,10 @@ fn frame_code(index: u32) -> Option<(&'static mut Scratch, u64)> {
 }
 
 /// Compares the code of frame `index` with the fingerprint of what was sent.
-extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
+extern "C" fn check_frame<const OF: u32>(index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some((scratch, code)) = frame_code(index) else { return 1 };
+    let Some((scratch, code)) = frame_code::<OF>(index) else { return 1 };
     let key = CodeKey { code, space: u64::from(space.id) };
     // SAFETY: a copy of one word of map memory.
     let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return 0 };
@@ -110,7 +121,7 @@ extern "C" fn check_frame(index: u32, space: *mut *mut Space) -> i64 {
 
 /// As [`walk::walk`].
 #[inline(always)]
-fn take_frames(space: &mut Space, scratch: &mut Scratch, task: Current, bound: u64) {
+fn take_frames<const OF: u32>(space: &mut Space, scratch: &mut Scratch, task: Current, bound: u64) {
     let memory = PagedMemory::of(task.mm(), &mut scratch.pages);
     (scratch.tables, scratch.ram) = (memory.tables, memory.base);
     let (layout, pointer) = (&space.layout, task.thread_pointer());
@@ -121,17 +132,17 @@ fn take_frames(space: &mut Space, scratch: &mut Scratch, task: Current, bound: u
             more = more && walk::stretch(&memory, layout, &mut scratch.walk);
         }
         if more {
-            repeat(walk::MAX_STRETCHES, stretch, space);
+            repeat(walk::MAX_STRETCHES, stretch::<OF>, space);
         }
         walk::finish(&mut scratch.walk);
     }
 }
 
 /// Takes some frames of the walk; 1 ends the loop.
-extern "C" fn stretch(_index: u32, space: *mut *mut Space) -> i64 {
+extern "C" fn stretch<const OF: u32>(_index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some(scratch) = scratch() else { return 1 };
+    let Some(scratch) = scratch_of::<OF>() else { return 1 };
     let memory = PagedMemory::again(scratch.tables, scratch.ram, &mut scratch.pages);
     i64::from(!walk::stretch(&memory, &space.layout, &mut scratch.walk))
 }
@@ -160,13 +171,13 @@ fn repeat(times: u32, body: extern "C" fn(u32, *mut *mut Space) -> i64, space: &
 
 /// Sends the stack in `scratch`; `false` when anything of it did not fit.
 #[inline(always)]
-fn send(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
+fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
     let mut depth = scratch.walk.depth;
     if depth > MAX_FRAMES as u32 {
         depth = MAX_FRAMES as u32;
     }
     scratch.outgoing.stack_sent = 1;
-    repeat(depth, send_code_of_frame, space);
+    repeat(depth, send_code_of_frame::<OF>, space);
     scratch.stack = Stack {
         header: emit::header(tag::STACK, space.id),
         id,
@@ -181,10 +192,10 @@ fn send(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
 }
 
 /// Sends the code object of frame `index` unless user space has it.
-extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
+extern "C" fn send_code_of_frame<const OF: u32>(index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some((scratch, code)) = frame_code(index) else { return 1 };
+    let Some((scratch, code)) = frame_code::<OF>(index) else { return 1 };
     let key = CodeKey { code, space: u64::from(space.id) };
     scratch.busy = 1;
     let print = fingerprint(&space.layout, &mut scratch.outgoing, code);
@@ -204,7 +215,7 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
         None => {}
     }
     let outermost = index + 1 >= scratch.walk.depth;
-    if send_code(space, scratch, code) {
+    if send_code::<OF>(space, scratch, code) {
         let _ = CODES_SENT.insert(key, print, 0);
         // Code from a string, and an imported module's, dies soon and its address comes back. The
         // main program's module is the outermost frame and stays.
@@ -257,7 +268,7 @@ fn int_field(object: u64, offset: u32) -> i32 {
 }
 
 #[inline(always)]
-fn send_code(space: &mut Space, scratch: &mut Scratch, code: u64) -> bool {
+fn send_code<const OF: u32>(space: &mut Space, scratch: &mut Scratch, code: u64) -> bool {
     let layout: &PyLayout = &space.layout;
     let first_traceable = if layout.code_first_traceable == ABSENT {
         0
@@ -277,7 +288,7 @@ fn send_code(space: &mut Space, scratch: &mut Scratch, code: u64) -> bool {
     scratch.outgoing.sent = 1;
     scratch.outgoing.dynamic = 0;
     scratch.outgoing.module = 0;
-    repeat(PIECES, send_piece, space);
+    repeat(PIECES, send_piece::<OF>, space);
     scratch.outgoing.sent == 1
 }
 
@@ -285,10 +296,10 @@ fn send_code(space: &mut Space, scratch: &mut Scratch, code: u64) -> bool {
 const PIECES: u32 = 3;
 
 /// Sends one of a code object's texts.
-extern "C" fn send_piece(piece: u32, space: *mut *mut Space) -> i64 {
+extern "C" fn send_piece<const OF: u32>(piece: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some(scratch) = scratch() else { return 1 };
+    let Some(scratch) = scratch_of::<OF>() else { return 1 };
     let text = &mut scratch.outgoing;
     let layout = &space.layout;
     let chunks = if piece == u32::from(piece::TABLE) {
@@ -305,7 +316,7 @@ extern "C" fn send_piece(piece: u32, space: *mut *mut Space) -> i64 {
     }
     text.piece = piece as u8;
     text.offset = 0;
-    repeat(chunks, send_chunk, space);
+    repeat(chunks, send_chunk::<OF>, space);
     i64::from(text.sent == 0)
 }
 
@@ -336,10 +347,10 @@ fn find_bytes(text: &mut Outgoing, layout: &PyLayout, field: u32) {
 
 /// Sends the next chunk of the text; 1 ends the loop. A text that can't be read (its page is not
 /// in memory) is sent without bytes: user space may find it in the file that the page comes from.
-extern "C" fn send_chunk(_index: u32, space: *mut *mut Space) -> i64 {
+extern "C" fn send_chunk<const OF: u32>(_index: u32, space: *mut *mut Space) -> i64 {
     // SAFETY: `repeat` passes a pointer to its space's.
     let space = unsafe { &mut **space };
-    let Some(scratch) = scratch() else { return 1 };
+    let Some(scratch) = scratch_of::<OF>() else { return 1 };
     let (text, record) = (&mut scratch.outgoing, &mut scratch.text);
     let offset = text.offset;
     if offset >= text.total {

@@ -8,11 +8,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use lens::{LensArgs, LensKind};
 pub use push::PushArgs;
 pub use recordings::{DiffArgs, FilterArgs, Growth, PlotArgs, RecordArgs, ReportArgs, TimeArgs};
 
 use crate::report::{Column, Measure};
 
+mod lens;
 mod push;
 mod recordings;
 
@@ -55,6 +57,9 @@ pub enum Command {
     Push(PushArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
     Doctor(ListArgs),
+    /// Allocates and frees, to measure what probes cost
+    #[command(hide = true)]
+    Calibrate,
     /// Completions for a shell: where to put them says that shell's manual
     Completions(CompletionsArgs),
 }
@@ -122,6 +127,9 @@ pub struct ProbeArgs {
     /// How threads are bound to their Python thread states
     #[arg(long, value_enum, default_value_t = Bind::Slot, hide = true)]
     pub bind: Bind,
+    /// What to look at beside RSS
+    #[command(flatten)]
+    pub lens: LensArgs,
 }
 
 /// `memtrace top`
@@ -148,7 +156,8 @@ pub struct FormArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// What gives stacks their size in folded, flamegraph, pprof and html: bytes grown, grown less
-    /// returned (net, the default), still resident, or events
+    /// returned (net, the default), still resident, or events; with the allocator lens, bytes
+    /// allocated, allocations, or bytes that are live
     #[arg(long, value_name = "FIGURE", value_parser = measures())]
     pub measure: Option<Measure>,
     /// In folded and flamegraph, a frame for each thread
@@ -160,6 +169,15 @@ pub struct FormArgs {
     /// Lines in the table's summary over all files; 20 is the default
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// With the allocator lens, the lines in the table whose blocks have lived for --older-than
+    #[arg(long, conflicts_with = "temporary")]
+    pub leaks: bool,
+    /// So long: 10s is the default
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "leaks")]
+    pub older_than: Option<Duration>,
+    /// With the allocator lens, the lines in the table whose blocks were freed at once
+    #[arg(long)]
+    pub temporary: bool,
     /// Further columns of the table: Self, Resident, Returned, Faults, Anon, File, Shmem, Copied,
     /// Released
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

@@ -3,6 +3,7 @@
 //! Errors are passed up; the exit code is chosen in `main.rs`.
 
 pub mod attach;
+pub mod calibrate;
 pub mod color;
 pub mod completions;
 pub mod daemon;

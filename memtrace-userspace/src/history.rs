@@ -18,6 +18,7 @@ use sources::Sources;
 use space::SpaceHistory;
 pub use tables::Tables;
 
+mod allocations;
 pub mod entry;
 mod moments;
 mod sources;
@@ -130,6 +131,24 @@ impl History {
                 self.last = self.last.max(ended.at);
                 let range = self.range.clone();
                 self.space(ended.space)?.end(ended, &range);
+            }
+            Entry::Allocations(allocations) => {
+                for change in &allocations.changes {
+                    self.tables.stack(change.stack)?;
+                    self.tables.thread(change.thread)?;
+                }
+                self.last = self.last.max(allocations.at);
+                let range = self.range.clone();
+                self.space(allocations.space)?.allocate(allocations, &range);
+            }
+            Entry::Live(live) => {
+                for (stack, thread, ..) in &live.blocks {
+                    self.tables.stack(*stack)?;
+                    self.tables.thread(*thread)?;
+                }
+                self.last = self.last.max(live.at);
+                let range = self.range.clone();
+                self.space(live.space)?.live(live, &range);
             }
             Entry::Source(source) => {
                 let index = self.index_of(source.space)?;

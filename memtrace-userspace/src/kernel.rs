@@ -4,13 +4,20 @@
 //! Every probe hangs on a link that dies with this process: a `kill -9` leaves nothing behind.
 
 pub mod btf;
+mod cpu_clock;
 pub mod decode;
+mod lens;
+mod multi;
 mod object;
 pub mod offsets;
 mod probes;
 mod ring;
 pub mod support;
+mod uprobe;
 
+pub use cpu_clock::CpuClock;
 pub use decode::{DecodeError, Event, decode};
-pub use probes::{KernelError, Options, Probes, ProcessProbe};
+pub use lens::{ALLOCATES, FREES, LensMaps, RETURNS};
+pub use probes::{KernelError, Options, Probes};
 pub use ring::Ring;
+pub use uprobe::ProcessProbe;

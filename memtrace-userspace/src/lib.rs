@@ -7,6 +7,7 @@
 //! clock and know neither aya nor clap nor tokio. [`snapshot`] is a look from outside that needs
 //! no event.
 
+pub mod allocator;
 pub mod cli;
 pub mod command;
 pub mod daemon;

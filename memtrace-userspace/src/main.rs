@@ -8,8 +8,8 @@ use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
 use memtrace::command::{
-    attach, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps, push,
-    record, report, run, top,
+    attach, calibrate, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps,
+    push, record, report, run, top,
 };
 use memtrace::daemon::config::ConfigError;
 use memtrace::push::{BackendError, SettingsError};
@@ -63,6 +63,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
             let format = if json { doctor::Format::Json } else { doctor::Format::Table };
             doctor::run(format, out)
         }),
+        Command::Calibrate => calibrate::run().map(|()| 0),
         Command::Completions(args) => completions::run(args).map(|()| 0),
     }
 }
@@ -113,6 +114,7 @@ fn log_to_stderr(cli: &Cli) {
         | Command::Top(_)
         | Command::Ps(_)
         | Command::Doctor(_)
+        | Command::Calibrate
         | Command::Completions(_) => (false, false),
     };
     let level = match (verbose, quiet) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use allocated::{Allocated, Blocks, Lens};
 pub use lines::lines_of;
 pub use memory::Memory;
 pub use native::{NativeFigures, NativeFrame, NativeRow};
@@ -13,6 +14,7 @@ pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
 
+pub mod allocated;
 pub mod filter;
 mod lines;
 mod memory;
@@ -89,6 +91,8 @@ pub struct ProcessProfile {
     pub lost_bytes: Bytes,
     /// What tracing it cost.
     pub overhead: Overhead,
+    /// The allocator lens, where there was one.
+    pub lens: Option<Lens>,
     /// Sentences for the reader: what limits these figures.
     pub notes: Vec<String>,
 }
@@ -138,6 +142,8 @@ pub struct StackFigures {
     pub events: u64,
     /// Highest RSS seen at it.
     pub peak_rss: Bytes,
+    /// Blocks, by the allocator lens.
+    pub allocated: Allocated,
 }
 
 impl StackFigures {
@@ -188,6 +194,10 @@ pub struct LineFigures {
     pub events: u64,
     /// Events with the line as the leaf.
     pub self_events: u64,
+    /// Blocks that it allocated itself, by the allocator lens.
+    pub self_allocated: Allocated,
+    /// Blocks that it or what it called allocated, likewise.
+    pub cumulative_allocated: Allocated,
 }
 
 /// The extent of a function in its file.
@@ -276,6 +286,8 @@ pub struct Unattributed {
     pub events: u64,
     /// What of it is known by native frames; the rest of it isn't.
     pub native: Vec<NativeRow>,
+    /// Blocks, by the allocator lens.
+    pub allocated: Allocated,
 }
 
 /// What tracing cost.
@@ -298,6 +310,19 @@ impl ProcessProfile {
     #[must_use]
     pub fn unattributed_net(&self) -> Memory {
         self.unattributed.iter().map(|row| row.net).sum()
+    }
+
+    /// What the allocator lens counted, of lines and of what no line answers for.
+    #[must_use]
+    pub fn allocated(&self) -> Allocated {
+        let mut sum = Allocated::default();
+        for stack in &self.stacks {
+            sum += &stack.allocated;
+        }
+        for row in &self.unattributed {
+            sum += &row.allocated;
+        }
+        sum
     }
 
     /// By how much the reconciliation law is broken: `after - (before + lines + unattributed)`.

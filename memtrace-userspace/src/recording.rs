@@ -10,6 +10,7 @@
 //! protobuf's encoding ([`wire`], [`encode`], [`decode`]) behind its length. `docs/recording.md`
 //! has the whole format.
 
+mod allocations;
 mod decode;
 mod encode;
 mod frame;

@@ -31,4 +31,4 @@ pub use plot::PlotOptions;
 pub use printable::printable;
 pub use stacks::StackOptions;
 pub(crate) use table::law_terms;
-pub use table::{Column, TableOptions};
+pub use table::{Column, TableOptions, View};

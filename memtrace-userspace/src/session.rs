@@ -10,7 +10,9 @@ pub mod facts;
 mod haste;
 mod journal;
 mod kills;
+mod lens;
 mod machine;
+mod pace;
 mod presence;
 mod recognise;
 mod target;
@@ -26,6 +28,7 @@ use tracing::warn;
 
 pub use binding::Binding;
 pub use child::{Child, ChildEnd};
+pub use lens::{CALIBRATION_PAIRS, LensPlan};
 pub use machine::Stranger;
 pub use target::Target;
 
@@ -112,6 +115,8 @@ pub struct Plan {
     /// is kept then: the entries are all there is, and what has ended is forgotten by
     /// [`Session::forget_ended`].
     pub machine: bool,
+    /// With the allocator lens.
+    pub lens: Option<LensPlan>,
     /// For the kernel side.
     pub options: Options,
 }
@@ -165,7 +170,7 @@ impl Session {
         // Loading needs ten times the memory of tracing (all of the kernel's BTF); give it back.
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
-        let targets = Targets::new(probes, plan);
+        let targets = Targets::new(probes, plan)?;
         let batch = if plan.options.native { NATIVE_BATCH } else { BATCH };
         let (window, closes) = (plan.window, Instant::now() + plan.window);
         Ok(Self { ring, targets, window, batch, closes })
@@ -214,7 +219,7 @@ impl Session {
         let mut tick = interval_at((Instant::now() + TICK).into(), TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.targets.next_recognition();
+            let due = self.targets.next_due();
             tokio::select! {
                 biased;
                 () = &mut *stop => return Ok(Step::Asked),
@@ -240,6 +245,8 @@ impl Session {
                 return Ok(Step::NoTargets);
             }
             if now >= self.closes {
+                self.targets.read_lens()?;
+                self.drain();
                 self.targets.close_windows();
                 // A window that closes late does not make the next one short.
                 self.closes = (self.closes + self.window).max(now);
@@ -350,9 +357,10 @@ impl Session {
         live.sort_unstable();
         live.dedup();
         self.targets.probes().close(&live)?;
+        self.targets.read_lens()?;
         while self.drain() > 0 {}
         self.targets.read_tallies();
-        self.targets.end_live();
+        self.targets.end_live()?;
         let Self { ring, targets, .. } = self;
         let traced = targets.detach();
         drop(ring);

@@ -93,6 +93,61 @@ pub struct Unattributed {
     pub net_bytes: i64,
     /// The same by kind of memory.
     pub net: Split,
+    /// What the allocator lens counted, where there was one.
+    #[serde(flatten)]
+    pub blocks: Blocks,
+}
+
+/// What the allocator lens counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "named as in the format's description")]
+pub struct Blocks {
+    pub allocations: u64,
+    pub allocated_bytes: i64,
+    #[serde(deserialize_with = "or_nothing")]
+    pub freed_allocations: u64,
+    #[serde(deserialize_with = "or_nothing")]
+    pub freed_bytes: i64,
+    #[serde(deserialize_with = "or_nothing")]
+    pub live_allocations: i64,
+    #[serde(deserialize_with = "or_nothing")]
+    pub live_bytes: i64,
+    pub temporary_allocations: u64,
+    pub allocations_interval: Option<[u64; 2]>,
+    pub allocated_bytes_interval: Option<[u64; 2]>,
+}
+
+/// A figure that is `null` where nobody knows it.
+fn or_nothing<'de, D, T>(from: D) -> std::result::Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// What the allocator lens says of a process.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs, reason = "named as in the format's description")]
+pub struct Allocator {
+    pub exact: bool,
+    pub frees_seen: bool,
+    pub lost_allocations: u64,
+    pub hits: u64,
+    pub cost_ns: u64,
+    #[serde(flatten)]
+    pub blocks: Blocks,
+    pub live_ages: Vec<Age>,
+}
+
+/// Live blocks of one age.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[allow(missing_docs, reason = "named as in the format's description")]
+pub struct Age {
+    pub age_ns: u64,
+    pub allocations: u64,
+    pub bytes: i64,
 }
 
 /// What one line did.
@@ -113,6 +168,8 @@ pub struct Line {
     pub released_bytes: i64,
     pub peak_rss_bytes: i64,
     pub events: u64,
+    #[serde(flatten)]
+    pub blocks: Blocks,
 }
 
 /// One source line's own figures, over all functions that share it.
@@ -162,6 +219,23 @@ impl Process {
             sum.events += one.events;
         }
         sum
+    }
+
+    /// What one line allocated itself; nothing where the report doesn't name it.
+    #[must_use]
+    pub fn blocks(&self, file: &str, line: u32) -> Blocks {
+        let mut lines = self.lines.iter();
+        let line = lines.find(|one| one.file == file && one.line == line);
+        line.map(|line| line.blocks).unwrap_or_default()
+    }
+
+    /// What the allocator lens says of the process.
+    ///
+    /// # Errors
+    /// When there was none.
+    pub fn allocator(&self) -> Result<Allocator> {
+        let keys = self.more.get("allocator").context("no key `allocator`")?;
+        Ok(serde_json::from_value(keys.clone())?)
     }
 
     /// Net change in the rows whose reason begins so.

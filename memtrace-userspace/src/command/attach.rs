@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::form::Form;
 use super::output::Output;
 use super::progress::Progress;
-use super::trace::{Stops, look_at_all, plan, report};
+use super::trace::{Stops, check_view, look_at_all, plan, report};
 use crate::cli::AttachArgs;
 use crate::session::Session;
 
@@ -15,6 +15,7 @@ use crate::session::Session;
 ///
 /// Anything that keeps the report from being written; see [`crate::session::SessionError`].
 pub async fn run(args: &AttachArgs) -> Result<()> {
+    check_view(&args.trace.form, &args.trace.probes)?;
     let form = Form::prepare(&args.trace.form, Output::open)?;
     let found = look_at_all(&args.pids)?;
     let mut stops = Stops::new().context("signals")?;

@@ -103,7 +103,13 @@ fn plan(config: &Config, verbose: bool) -> Plan {
         window: config.trace.window.0,
         keep_entries: true,
         machine: true,
-        options: Options { ring_bytes: config.trace.ring.0 as u32, native: false, verbose },
+        lens: None,
+        options: Options {
+            ring_bytes: config.trace.ring.0 as u32,
+            native: false,
+            lens: false,
+            verbose,
+        },
     }
 }
 

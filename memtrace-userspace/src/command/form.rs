@@ -5,6 +5,7 @@
 //! that would end on a terminal. The reports themselves are in [`report`](crate::report).
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -14,9 +15,10 @@ use super::output::Output;
 use crate::cli::{FormArgs, Format};
 use crate::profile::Profile;
 use crate::report::{
-    HtmlOptions, Measure, SourceTexts, StackOptions, TableOptions, csv, flamegraph, folded, html,
-    json, mprof, pprof, table,
+    HtmlOptions, Measure, SourceTexts, StackOptions, TableOptions, View, csv, flamegraph, folded,
+    html, json, mprof, pprof, table,
 };
+use crate::units::Nanos;
 
 /// What can't be meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,12 @@ pub enum FormError {
         forms: String,
         /// The one that was asked for.
         format: String,
+    },
+    /// A view of what nobody looks at.
+    #[error("{option} is about what the allocator lens sees: give --lens allocator, too")]
+    NeedsLens {
+        /// As typed.
+        option: &'static str,
     },
     /// Bytes that are no text, to a terminal or among a command's own messages.
     #[error("--format {format} is binary and {place}: write it to a file with -o FILE")]
@@ -125,6 +133,7 @@ impl Kind {
                 top_lines: args.limit.unwrap_or(table.top_lines),
                 columns: args.columns.clone(),
                 sort,
+                view: view(args),
                 ..table
             }),
             Format::Json => Self::Json,
@@ -137,6 +146,20 @@ impl Kind {
         })
     }
 }
+
+fn view(args: &FormArgs) -> View {
+    match (args.leaks, args.temporary) {
+        (true, _) => {
+            let age = args.older_than.unwrap_or(OLD);
+            View::Leaks(Nanos(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)))
+        }
+        (_, true) => View::Temporary,
+        _ => View::Live,
+    }
+}
+
+/// What has lived so long may be a leak, unless another time is asked for.
+const OLD: Duration = Duration::from_secs(10);
 
 /// An option that nothing would come of is a mistake, not a wish.
 fn only_own_options(args: &FormArgs) -> Result<(), FormError> {
@@ -151,6 +174,8 @@ fn only_own_options(args: &FormArgs) -> Result<(), FormError> {
         (args.sort.is_some(), "--sort", &[Format::Table, Format::Csv]),
         (args.limit.is_some(), "--limit", &[Format::Table]),
         (!args.columns.is_empty(), "--columns", &[Format::Table]),
+        (args.leaks, "--leaks", &[Format::Table]),
+        (args.temporary, "--temporary", &[Format::Table]),
     ];
     for (given, option, forms) in options {
         if given && !forms.contains(&args.format) {

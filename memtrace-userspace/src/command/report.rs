@@ -21,5 +21,9 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         read::history(&args.file, args.time, reading)?
     };
     let (profile, sources) = read::part(&history, &args.filter, reading);
+    let lens = profile.processes.iter().any(|process| process.lens.is_some());
+    if (args.form.leaks || args.form.temporary) && !lens {
+        reading.warn("this was recorded without --lens allocator: what was allocated is not known");
+    }
     form.write(&profile, |_| sources)
 }

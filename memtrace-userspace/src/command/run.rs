@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::form::Form;
 use super::output::Output;
 use super::started::Started;
-use super::trace::{plan, report};
+use super::trace::{check_view, plan, report};
 use crate::cli::RunArgs;
 use crate::session::Session;
 
@@ -15,6 +15,7 @@ use crate::session::Session;
 ///
 /// Anything that keeps the command from being started or the report from being written.
 pub async fn run(args: &RunArgs) -> Result<u8> {
+    check_view(&args.trace.form, &args.trace.probes)?;
     let form = Form::prepare(&args.trace.form, Output::beside_a_command)?;
     let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
     let mut started = Started::begin(&mut session, &args.command)?;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::history::Entry;
-use crate::history::entry::{Function, Names, PlaceId, Source, SpaceId, StackName, Window};
+use crate::history::entry::{Function, Names, PlaceId, Source, SpaceId, StackId, StackName};
 use crate::report::SourceText;
 use crate::source::TargetFiles;
 
@@ -55,9 +55,16 @@ impl SourceKeeper {
             Entry::Window(window) => {
                 let position = self.spaces.get(&window.space).copied();
                 let files = position.and_then(|position| files.get(position)?.as_ref());
-                return files.map_or_else(Vec::new, |files| self.of_window(window, files));
+                let stacks = window.changes.iter().map(|change| change.stack);
+                return self.of_stacks(window.space, stacks, files);
             }
-            Entry::Known(_) | Entry::Ended(_) | Entry::Source(_) => {}
+            Entry::Allocations(counted) => {
+                let position = self.spaces.get(&counted.space).copied();
+                let files = position.and_then(|position| files.get(position)?.as_ref());
+                let stacks = counted.changes.iter().map(|change| change.stack);
+                return self.of_stacks(counted.space, stacks, files);
+            }
+            Entry::Known(_) | Entry::Ended(_) | Entry::Source(_) | Entry::Live(_) => {}
         }
         Vec::new()
     }
@@ -77,15 +84,21 @@ impl SourceKeeper {
         }
     }
 
-    fn of_window(&mut self, window: &Window, files: &Arc<TargetFiles>) -> Vec<Source> {
+    fn of_stacks(
+        &mut self,
+        space: SpaceId,
+        stacks: impl Iterator<Item = StackId>,
+        files: Option<&Arc<TargetFiles>>,
+    ) -> Vec<Source> {
+        let Some(files) = files else { return Vec::new() };
         let origin = Arc::as_ptr(files) as usize;
         let mut read: HashMap<u32, SourceText> = HashMap::new();
         let mut sources = Vec::new();
-        for change in &window.changes {
-            if !self.seen.insert((origin, change.stack.0)) {
+        for StackId(stack) in stacks {
+            if !self.seen.insert((origin, stack)) {
                 continue;
             }
-            let frames = self.stacks.get(change.stack.0 as usize).cloned().unwrap_or_default();
+            let frames = self.stacks.get(stack as usize).cloned().unwrap_or_default();
             for PlaceId(place) in frames {
                 let Some(number) = self.places.get(place as usize).copied() else { continue };
                 if !self.kept.insert((origin, number)) {
@@ -94,7 +107,7 @@ impl SourceKeeper {
                 let Some(function) = self.functions.get(number as usize) else { continue };
                 let Some(name) = self.texts.get(function.file.0 as usize) else { continue };
                 let text = read.entry(function.file.0).or_insert_with(|| files.text(name));
-                sources.push(source(window.space, function, text));
+                sources.push(source(space, function, text));
             }
         }
         sources

@@ -7,18 +7,22 @@ use anyhow::Result;
 use memtrace_common::limits::DEFAULT_RING_BYTES;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::form::Form;
-use crate::cli::{Bind, ProbeArgs};
+use super::form::{Form, FormError};
+use crate::cli::{Bind, FormArgs, LensKind, ProbeArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
-use crate::session::{Binding, Plan, Traced, look_at};
+use crate::session::{Binding, LensPlan, Plan, Traced, look_at};
 use crate::source;
 
 /// Length of a window of time where nobody asks for another.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// What the allocator lens may take of a target's time where nobody says otherwise.
+const MAX_OVERHEAD: f64 = 0.05;
+
 /// What is meant by what was typed.
 pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
+    let lens = args.lens.lens == Some(LensKind::Allocator);
     Plan {
         follow: !args.no_follow,
         binding: match args.bind {
@@ -29,7 +33,12 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
         window: WINDOW,
         keep_entries: false,
         machine: false,
-        options: Options { ring_bytes: ring_bytes(args), native: args.native, verbose },
+        lens: lens.then_some(LensPlan {
+            objects: args.lens.objects,
+            max_overhead: (!args.lens.exact)
+                .then_some(args.lens.max_overhead.unwrap_or(MAX_OVERHEAD)),
+        }),
+        options: Options { ring_bytes: ring_bytes(args), native: args.native, verbose, lens },
     }
 }
 
@@ -38,6 +47,16 @@ fn ring_bytes(args: &ProbeArgs) -> u32 {
     match args.ring_bytes {
         DEFAULT_RING_BYTES if args.native => 4 * DEFAULT_RING_BYTES,
         bytes => bytes,
+    }
+}
+
+/// Views of the allocator lens want the lens.
+pub(super) fn check_view(form: &FormArgs, probes: &ProbeArgs) -> Result<(), FormError> {
+    let lens = probes.lens.lens == Some(LensKind::Allocator);
+    match (form.leaks, form.temporary) {
+        (true, _) if !lens => Err(FormError::NeedsLens { option: "--leaks" }),
+        (_, true) if !lens => Err(FormError::NeedsLens { option: "--temporary" }),
+        _ => Ok(()),
     }
 }
 

@@ -253,7 +253,7 @@ impl Board {
                     self.close_files();
                 }
             }
-            Entry::Names(_) | Entry::Source(_) => {}
+            Entry::Names(_) | Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) => {}
         }
     }
 

@@ -121,7 +121,7 @@ impl Store {
                     // Who still looks at what an ended process had in memory?
                     slot.push(Entry::Ended(Ended { present: Vec::new(), ..ended }));
                 }
-                Entry::Source(_) => {}
+                Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) => {}
                 other => slot.push(other),
             }
         }
@@ -203,7 +203,8 @@ fn add_to_base(base: &mut BTreeMap<SpaceId, Base>, entry: &Entry) -> Option<Spac
             base.remove(&ended.space);
             return Some(ended.space);
         }
-        Entry::Names(_) | Entry::Source(_) => {}
+        // The daemon has no allocator lens.
+        Entry::Names(_) | Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) => {}
     }
     None
 }
@@ -267,6 +268,8 @@ pub fn space_of(entry: &Entry) -> Option<SpaceId> {
         Entry::Window(window) => Some(window.space),
         Entry::Ended(ended) => Some(ended.space),
         Entry::Source(source) => Some(source.space),
+        Entry::Allocations(counted) => Some(counted.space),
+        Entry::Live(live) => Some(live.space),
         Entry::Names(_) => None,
     }
 }

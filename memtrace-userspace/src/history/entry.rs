@@ -7,7 +7,7 @@
 //! Plain data. Ids are positions in tables that only grow ([`Names`]). How entries lie in a file is
 //! the business of `recording`.
 
-use crate::profile::{Ending, Memory, Reason};
+use crate::profile::{Blocks, Ending, Memory, Reason};
 use crate::units::{Bytes, Nanos};
 
 /// The number of an address space; never reused in one trace.
@@ -53,6 +53,10 @@ pub enum Entry {
     Ended(Ended),
     /// Source text of a function.
     Source(Source),
+    /// What the allocator lens counted in a space's window of time.
+    Allocations(Allocations),
+    /// The live blocks of a space, where the allocator lens looked at them.
+    Live(Live),
 }
 
 impl Entry {
@@ -63,6 +67,8 @@ impl Entry {
             Self::Began(began) => Some(began.at),
             Self::Window(window) => Some(window.at),
             Self::Ended(ended) => Some(ended.at),
+            Self::Allocations(counted) => Some(counted.at),
+            Self::Live(live) => Some(live.at),
             Self::Names(_) | Self::Known(_) | Self::Source(_) => None,
         }
     }
@@ -297,4 +303,59 @@ pub struct Source {
     pub changed: bool,
     /// Why there are no lines, as the end of a sentence.
     pub unreadable: Option<String>,
+}
+
+/// What the allocator lens counted in a space since the last time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allocations {
+    /// Whose.
+    pub space: SpaceId,
+    /// The end of the stretch of time, since the start.
+    pub at: Nanos,
+    /// How long that is.
+    pub time: Nanos,
+    /// Time of it in which allocations were recorded. What is counted stands for all of the time.
+    pub recorded: Nanos,
+    /// Of the target's time, what probes took in that time: it stands beside `recorded`.
+    pub slowed: Nanos,
+    /// Time of it in which frees were seen.
+    pub frees_seen: Nanos,
+    /// Allocations for which there was no room.
+    pub lost: u64,
+    /// Their bytes.
+    pub lost_bytes: Bytes,
+    /// Frees of blocks that were not recorded.
+    pub unknown_frees: u64,
+    /// Hits of probes.
+    pub hits: u64,
+    /// What they cost the target.
+    pub cost: Nanos,
+    /// By stack and thread; each pair at most once.
+    pub changes: Vec<AllocationChange>,
+}
+
+/// What one stack did with blocks in one thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllocationChange {
+    /// The stack.
+    pub stack: StackId,
+    /// The thread.
+    pub thread: ThreadId,
+    /// Allocated.
+    pub all: Blocks,
+    /// Of what it had allocated: freed.
+    pub freed: Blocks,
+    /// Of the freed ones: at once.
+    pub temporary: Blocks,
+}
+
+/// The live blocks of a space, by age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Whose.
+    pub space: SpaceId,
+    /// When somebody looked, since the start.
+    pub at: Nanos,
+    /// By stack, thread and age in milliseconds ([`crate::profile::allocated::cut`]).
+    pub blocks: Vec<(StackId, ThreadId, u64, Blocks)>,
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use memtrace_common::limits::MAX_FRAMES;
 
-use super::entry::{Began, Change, Ended, Known, StackId, ThreadId, Window};
+use super::allocations::AllocationSums;
+use super::entry::{Allocations, Began, Change, Ended, Known, Live, StackId, ThreadId, Window};
 use super::moments::{Moments, Stretch};
 use super::tables::{Stack, Tables};
 use crate::profile::{
-    Ending, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead, Place, ProcessProfile,
-    Reason, StackFigures, Unattributed, lines_of,
+    Allocated, Ending, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead, Place,
+    ProcessProfile, Reason, StackFigures, Unattributed, lines_of,
 };
 use crate::units::{Bytes, Nanos};
 
@@ -39,6 +40,7 @@ pub(super) struct SpaceHistory {
     /// What was found present at the end, where that is in the range.
     present: HashMap<(StackId, ThreadId), Bytes>,
     moments: Moments,
+    allocations: AllocationSums,
     /// RSS at the beginning of the range.
     before: Memory,
     after: Memory,
@@ -61,6 +63,7 @@ impl SpaceHistory {
             totals: HashMap::new(),
             present: HashMap::new(),
             moments: Moments::new(),
+            allocations: AllocationSums::default(),
             before: began.before,
             after: began.before,
             peak: began.before.total(),
@@ -149,6 +152,7 @@ impl SpaceHistory {
             *total = Total { held: total.held, ..Total::default() };
             total.held != Bytes::ZERO
         });
+        self.allocations = AllocationSums::default();
         self.present = HashMap::new();
         self.moments = Moments::new();
         self.before = self.after;
@@ -158,14 +162,24 @@ impl SpaceHistory {
         self.highest = None;
     }
 
+    /// Adds what the allocator lens counted.
+    pub(super) fn allocate(&mut self, counted: &Allocations, range: &RangeInclusive<Nanos>) {
+        self.allocations.add(counted, range);
+    }
+
+    /// Takes over what the allocator lens found live.
+    pub(super) fn live(&mut self, live: &Live, range: &RangeInclusive<Nanos>) {
+        self.allocations.live(live, range);
+    }
+
     /// Its profile; times are counted from `from`.
     pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
         let mut summing = Summing::default();
-        let mut owners: Vec<_> = self.totals.iter().collect();
-        owners.sort_by_key(|(owner, _)| **owner);
-        for (owner, total) in owners {
+        let owners: BTreeSet<_> = self.totals.keys().chain(self.allocations.owners()).collect();
+        for owner in owners {
+            let total = self.totals.get(owner).copied().unwrap_or_default();
             let resident = self.present.get(owner).copied().unwrap_or(total.held);
-            summing.add(*owner, total, resident, tables);
+            summing.add(*owner, &total, resident, self.allocations.of(owner), tables);
         }
         let lines = lines_of(&summing.stacks);
         let position: HashMap<&Arc<Place>, usize> =
@@ -209,6 +223,7 @@ impl SpaceHistory {
             lost_events: self.lost_events,
             lost_bytes: self.lost,
             overhead: self.overhead,
+            lens: self.allocations.lens(from),
             notes: self.notes(summing.truncated),
             stacks: summing.stacks,
         }
@@ -253,6 +268,7 @@ struct Summing {
 struct Row {
     net: Memory,
     events: u64,
+    allocated: Allocated,
     native: BTreeMap<Vec<Arc<NativeFrame>>, (Memory, u64)>,
 }
 
@@ -260,7 +276,8 @@ impl Row {
     fn named(self, reason: Reason, name: String) -> Unattributed {
         let native = self.native.into_iter();
         let native = native.map(|(frames, (net, events))| NativeRow { frames, net, events });
-        Unattributed { reason, name, net: self.net, events: self.events, native: native.collect() }
+        let (native, allocated) = (native.collect(), self.allocated);
+        Unattributed { reason, name, net: self.net, events: self.events, allocated, native }
     }
 }
 
@@ -270,6 +287,7 @@ impl Summing {
         (stack, thread): (StackId, ThreadId),
         total: &Total,
         resident: Bytes,
+        allocated: Allocated,
         tables: &Tables,
     ) {
         let Ok((stack, native)) = tables.parted(stack) else { return };
@@ -281,6 +299,7 @@ impl Summing {
                 let net = total.grown - total.returned;
                 row.net += net;
                 row.events += total.events;
+                row.allocated += &allocated;
                 if !native.is_empty() {
                     let part = row.native.entry(native).or_default();
                     part.0 += net;
@@ -305,6 +324,7 @@ impl Summing {
                     released: total.released,
                     events: total.events,
                     peak_rss: total.peak_rss,
+                    allocated,
                 });
             }
         }
@@ -332,7 +352,9 @@ impl Summing {
     fn rows(&mut self) -> Vec<Unattributed> {
         std::mem::take(&mut self.rows)
             .into_iter()
-            .filter(|(_, row)| row.net != Memory::ZERO || row.events > 0)
+            .filter(|(_, row)| {
+                row.net != Memory::ZERO || row.events > 0 || !row.allocated.is_zero()
+            })
             .map(|((reason, name), row)| row.named(reason, name))
             .collect()
     }

@@ -2,12 +2,10 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read as _;
-use std::path::Path;
 use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::uprobe::{UProbeLink, UProbeScope};
-use aya::programs::{Iter, RawTracePoint, UProbe};
+use aya::programs::{Iter, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
 use memtrace_common::event::Growth;
@@ -20,9 +18,11 @@ use memtrace_common::settings::{
 use tracing::debug;
 
 use super::btf::{BtfError, KernelTypes};
+use super::lens::LensMaps;
 use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
+use super::uprobe::load_uprobe;
 
 mod machine;
 
@@ -94,30 +94,19 @@ pub struct Options {
     pub native: bool,
     /// Kernel-side diagnostics (aya-log).
     pub verbose: bool,
+    /// With the allocator lens.
+    pub lens: bool,
 }
 
 /// A `T` that can cross into a map.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct Crossing<T: Copy>(T);
+pub(super) struct Crossing<T: Copy>(pub(super) T);
 
 // SAFETY: the types of memtrace-common are `#[repr(C)]`, `Copy`, integers only, without padding.
 unsafe impl<T: Copy + 'static> Pod for Crossing<T> {}
 
-type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
-
-/// A uprobe in one process's interpreter; it goes when this is dropped.
-pub struct ProcessProbe {
-    _link: UProbeLink,
-}
-
-impl ProcessProbe {
-    /// Takes it off without waiting: closing a uprobe's link waits for grace periods of the
-    /// kernel, a tenth of a second, in which a loop would see nothing.
-    pub fn close_in_background(self) {
-        std::thread::spawn(move || drop(self));
-    }
-}
+pub(super) type Table<K, V> = HashMap<MapData, K, Crossing<V>>;
 
 /// A process that is traced from now on.
 #[derive(Debug, Clone, Copy)]
@@ -137,24 +126,27 @@ const CLOSE_PAUSE: Duration = Duration::from_micros(250);
 
 /// The loaded kernel side.
 pub struct Probes {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     spaces: Table<u64, Space>,
     processes: Table<u32, Process>,
     requests: Table<u32, Request>,
     threads: Table<u32, Thread>,
     next_space: Array<MapData, u64>,
+    pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
-fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> KernelError {
+pub(super) fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> KernelError {
     move |source| KernelError::Map { name, source }
 }
 
-fn program_error(name: &'static str) -> impl Fn(aya::programs::ProgramError) -> KernelError {
+pub(super) fn program_error(
+    name: &'static str,
+) -> impl Fn(aya::programs::ProgramError) -> KernelError {
     move |source| KernelError::Program { name, source }
 }
 
-fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> KernelError {
+pub(super) fn io_error(what: &'static str) -> impl Fn(std::io::Error) -> KernelError {
     move |source| KernelError::Io { what, source }
 }
 
@@ -178,12 +170,20 @@ impl Probes {
         drop(data);
         let btf = Btf::from_sys_fs()?;
         let kernel: Crossing<KernelLayout> = Crossing(layout);
-        let mut ebpf = EbpfLoader::new()
+        let native = u32::from(options.native);
+        let mut loader = EbpfLoader::new();
+        loader
             .btf(Some(&btf))
             .override_global("KERNEL", &kernel, true)
-            .override_global("NATIVE", &u32::from(options.native), true)
-            .map_max_entries("EVENTS", options.ring_bytes)
-            .load(object.bytes())?;
+            .override_global("NATIVE", &native, true)
+            .map_max_entries("EVENTS", options.ring_bytes);
+        if options.lens {
+            LensMaps::enlarge(&mut loader);
+        }
+        let mut ebpf = loader.load(object.bytes())?;
+        // Before the logger takes its map.
+        let lens =
+            if options.lens { Some(LensMaps::load(&mut ebpf, object.bytes())?) } else { None };
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
         load_programs(&mut ebpf, &btf)?;
         let ring =
@@ -195,6 +195,7 @@ impl Probes {
             threads: table(&mut ebpf, "THREADS")?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
+            lens,
             ebpf,
             logger,
         };
@@ -418,36 +419,17 @@ impl Probes {
         }
     }
 
-    /// Attaches a uprobe to one process: program `name` at `offset` of the file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// [`KernelError::Program`].
-    pub fn attach_to_process(
-        &mut self,
-        name: &'static str,
-        pid: u32,
-        path: &Path,
-        offset: u64,
-    ) -> Result<ProcessProbe, KernelError> {
-        let program: &mut UProbe = self
-            .ebpf
-            .program_mut(name)
-            .ok_or(KernelError::Absent(name))?
-            .try_into()
-            .map_err(program_error(name))?;
-        let scope = UProbeScope::OneProcess(pid.try_into().map_err(|_| KernelError::Absent(name))?);
-        let id = program.attach(offset, path, scope).map_err(program_error(name))?;
-        let link = program.take_link(id).map_err(program_error(name))?;
-        Ok(ProcessProbe { _link: link })
+    /// The maps of the allocator lens, where it was asked for.
+    pub fn lens(&mut self) -> Option<&mut LensMaps> {
+        self.lens.as_mut()
     }
 }
 
-fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
+pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, KernelError> {
     ebpf.take_map(name).ok_or(KernelError::Absent(name))
 }
 
-fn table<K: Pod, V: Copy + 'static>(
+pub(super) fn table<K: Pod, V: Copy + 'static>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<Table<K, V>, KernelError> {
@@ -474,12 +456,7 @@ fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
         program.load("task", btf).map_err(program_error(name))?;
     }
     for name in ["code_dealloc", "eval_frame"] {
-        let program: &mut UProbe = ebpf
-            .program_mut(name)
-            .ok_or(KernelError::Absent(name))?
-            .try_into()
-            .map_err(program_error(name))?;
-        program.load().map_err(program_error(name))?;
+        load_uprobe(ebpf, name)?;
     }
     Ok(())
 }

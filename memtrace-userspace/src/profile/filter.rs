@@ -11,7 +11,9 @@ use std::str::FromStr;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::lines_of;
-use super::{Memory, Moment, ProcessProfile, Profile, Reason, StackFigures, Thread, Unattributed};
+use super::{
+    Allocated, Memory, Moment, ProcessProfile, Profile, Reason, StackFigures, Thread, Unattributed,
+};
 
 /// A pattern of names: `*` and `?` match `/` too; `[a-z]`, `{a,b}`.
 #[derive(Debug, Clone)]
@@ -206,10 +208,15 @@ fn rows(process: &ProcessProfile, left_out: &[StackFigures]) -> Vec<Unattributed
     }
     let net: Memory = left_out.iter().map(StackFigures::net).sum();
     let events: u64 = left_out.iter().map(|stack| stack.events).sum();
+    let mut allocated = Allocated::default();
+    for stack in left_out {
+        allocated += &stack.allocated;
+    }
     match rows.iter_mut().find(|row| row.reason == Reason::LeftOut) {
         Some(row) => {
             row.net += net;
             row.events += events;
+            row.allocated += &allocated;
         }
         None => {
             rows.push(Unattributed {
@@ -217,6 +224,7 @@ fn rows(process: &ProcessProfile, left_out: &[StackFigures]) -> Vec<Unattributed
                 name: String::new(),
                 net,
                 events,
+                allocated,
                 native: Vec::new(),
             });
             rows.sort_by(|a, b| (a.reason, &a.name).cmp(&(b.reason, &b.name)));

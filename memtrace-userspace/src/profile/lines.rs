@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{LineFigures, Memory, Place, StackFigures};
+use super::{Allocated, LineFigures, Memory, Place, StackFigures};
 use crate::units::Bytes;
 
 /// The lines of these stacks, largest net growth of their own first.
@@ -23,12 +23,14 @@ pub fn lines_of(stacks: &[StackFigures]) -> Vec<LineFigures> {
                 line.copied += stack.copied;
                 line.released += stack.released;
                 line.self_events += stack.events;
+                line.self_allocated += &stack.allocated;
             }
             if seen.insert(place) {
                 line.cumulative_net += stack.net().total();
                 line.cumulative_resident += stack.resident;
                 line.peak_rss = line.peak_rss.max(stack.peak_rss);
                 line.events += stack.events;
+                line.cumulative_allocated += &stack.allocated;
             }
         }
     }
@@ -52,6 +54,8 @@ fn untouched(place: &Arc<Place>) -> LineFigures {
         peak_rss: Bytes::ZERO,
         events: 0,
         self_events: 0,
+        self_allocated: Allocated::default(),
+        cumulative_allocated: Allocated::default(),
     }
 }
 
@@ -76,6 +80,7 @@ mod tests {
             released: Bytes::ZERO,
             events: 1,
             peak_rss: Bytes(peak),
+            allocated: Allocated::default(),
         }
     }
 

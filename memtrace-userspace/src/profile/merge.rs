@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{
-    Ending, Memory, Moment, Place, ProcessProfile, Profile, Reason, StackFigures, Thread,
-    Unattributed, lines_of,
+    Allocated, Ending, Memory, Moment, Place, ProcessProfile, Profile, Reason, StackFigures,
+    Thread, Unattributed, lines_of,
 };
 use crate::units::{Bytes, Nanos};
 
@@ -87,6 +87,7 @@ fn merge(all: &[ProcessProfile], pid: u32, command: &[String]) -> ProcessProfile
                 net,
                 events,
                 native: Vec::new(),
+                allocated: Allocated::default(),
             })
             .collect(),
         moments,
@@ -94,6 +95,7 @@ fn merge(all: &[ProcessProfile], pid: u32, command: &[String]) -> ProcessProfile
         lost_events: all.iter().map(|process| process.lost_events).sum(),
         lost_bytes: all.iter().map(|process| process.lost_bytes).sum(),
         overhead,
+        lens: None,
         notes,
     }
 }
@@ -127,8 +129,9 @@ impl Stacks {
         match self.index.get(&key) {
             None => {
                 self.index.insert(key, self.figures.len());
-                let native = Vec::new();
-                self.figures.push(StackFigures { thread, resident, native, ..stack.clone() });
+                let (native, allocated) = (Vec::new(), Allocated::default());
+                let sum = StackFigures { thread, resident, native, allocated, ..stack.clone() };
+                self.figures.push(sum);
             }
             Some(at) => {
                 let sum = &mut self.figures[*at];

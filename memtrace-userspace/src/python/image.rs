@@ -19,7 +19,7 @@ use super::layouts;
 use super::version::NEWEST_MINOR;
 
 /// Symbols that discovery asks about.
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 14] = [
     "_PyRuntime",
     "Py_Version",
     "PyCode_Type",
@@ -32,6 +32,7 @@ const WANTED: [&str; 13] = [
     "_Py_GetAllocatedBlocks",
     "PyObject_Malloc",
     "PyMem_RawMalloc",
+    "PyObject_GetArenaAllocator",
     // PyPy: `pypy/goal/targetpypystandalone.py`; cpyext renames CPython's API to PyPy….
     "pypy_main_startup",
     "PyPyUnicode_Type",

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::allocations;
 use super::encode::{NATIVE_SHAPE, events_of, figures, foretold, reason_number, total};
 use super::sound::SoFar;
 use super::wire;
@@ -20,7 +21,7 @@ use crate::units::{Bytes, Nanos, PAGE};
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// What is wrong, as the end of a sentence.
-type Wrong = &'static str;
+pub(super) type Wrong = &'static str;
 
 /// What the first frame says.
 pub(super) fn head(wire: wire::Head) -> Option<Head> {
@@ -41,6 +42,8 @@ pub(super) fn entry(wire: wire::Entry, so_far: &SoFar) -> Result<Entry, Wrong> {
         wire::Kind::Window(it) => Entry::Window(window(*it, so_far)?),
         wire::Kind::Ended(it) => Entry::Ended(ended(it)?),
         wire::Kind::Source(it) => Entry::Source(source(it)),
+        wire::Kind::Allocations(it) => Entry::Allocations(allocations::decode(*it)?),
+        wire::Kind::Live(it) => Entry::Live(allocations::decode_live(*it)?),
     })
 }
 
@@ -251,14 +254,14 @@ fn window(mut wire: wire::Window, so_far: &SoFar) -> Result<Window, Wrong> {
 }
 
 /// One part of all things. A column that was left out is zero throughout.
-struct Column<N>(Vec<N>);
+pub(super) struct Column<N>(Vec<N>);
 
 impl<N: Default + Copy> Column<N> {
-    fn of(column: Vec<N>, count: usize) -> Result<Self, Wrong> {
+    pub(super) fn of(column: Vec<N>, count: usize) -> Result<Self, Wrong> {
         if column.is_empty() || column.len() == count { Ok(Self(column)) } else { Err(UNEVEN) }
     }
 
-    fn at(&self, at: usize) -> N {
+    pub(super) fn at(&self, at: usize) -> N {
         self.0.get(at).copied().unwrap_or_default()
     }
 }
@@ -296,13 +299,13 @@ fn source(wire: wire::Source) -> Source {
 }
 
 /// Ids from the differences between them.
-struct Ids {
+pub(super) struct Ids {
     differences: std::vec::IntoIter<i64>,
     last: u32,
 }
 
 impl Ids {
-    fn of(differences: Vec<i64>) -> Self {
+    pub(super) fn of(differences: Vec<i64>) -> Self {
         Self { differences: differences.into_iter(), last: 0 }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::allocations;
 use super::sound::SoFar;
 use super::wire;
 use crate::history::entry::{Began, Change, Ended, Known, Names, Source, StackName, Window};
@@ -32,6 +33,8 @@ pub(super) fn entry(entry: &Entry, so_far: &SoFar) -> wire::Entry {
         Entry::Window(it) => wire::Kind::Window(Box::new(window(it, so_far))),
         Entry::Ended(it) => wire::Kind::Ended(ended(it)),
         Entry::Source(it) => wire::Kind::Source(source(it)),
+        Entry::Allocations(it) => wire::Kind::Allocations(Box::new(allocations::encode(it))),
+        Entry::Live(it) => wire::Kind::Live(Box::new(allocations::encode_live(it))),
     };
     wire::Entry { kind: Some(kind) }
 }
@@ -229,7 +232,7 @@ pub(super) fn figures(wire: &mut wire::Window) -> Vec<&mut i64> {
 }
 
 /// One part of all things; nothing if it is zero throughout.
-fn column<T, N: Default + PartialEq>(things: &[T], part: impl Fn(&T) -> N) -> Vec<N> {
+pub(super) fn column<T, N: Default + PartialEq>(things: &[T], part: impl Fn(&T) -> N) -> Vec<N> {
     let column: Vec<N> = things.iter().map(part).collect();
     if column.iter().all(|number| *number == N::default()) { Vec::new() } else { column }
 }
@@ -263,12 +266,12 @@ fn source(source: &Source) -> wire::Source {
 
 /// Ids, each as its difference to the one before.
 #[derive(Default)]
-struct Differences {
+pub(super) struct Differences {
     last: u32,
 }
 
 impl Differences {
-    fn of(&mut self, id: u32) -> i64 {
+    pub(super) fn of(&mut self, id: u32) -> i64 {
         let difference = i64::from(id) - i64::from(self.last);
         self.last = id;
         difference

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::history::Entry;
-use crate::history::entry::{Change, SpaceId, StackId, ThreadId, Window};
+use crate::history::entry::{
+    AllocationChange, Allocations, Change, Live, SpaceId, StackId, ThreadId, Window,
+};
 
 /// Entries, of which the last windows as they were.
 #[derive(Debug)]
@@ -17,6 +19,10 @@ pub struct Recent {
     lasting: Vec<Entry>,
     older: BTreeMap<SpaceId, Sum>,
     windows: VecDeque<Window>,
+    /// What the allocator lens counted, all of it in one for each process.
+    allocations: BTreeMap<SpaceId, Allocations>,
+    /// The last look at the live blocks of each.
+    live: BTreeMap<SpaceId, Live>,
     /// Ends of processes whose windows may still be among the last ones.
     ends: Vec<Entry>,
 }
@@ -38,6 +44,8 @@ impl Recent {
             lasting: Vec::new(),
             older: BTreeMap::new(),
             windows: VecDeque::new(),
+            allocations: BTreeMap::new(),
+            live: BTreeMap::new(),
             ends: Vec::new(),
         }
     }
@@ -47,6 +55,11 @@ impl Recent {
         match entry {
             Entry::Window(window) => self.windows.push_back(window),
             Entry::Ended(_) => self.ends.push(entry),
+            Entry::Live(live) => drop(self.live.insert(live.space, live)),
+            Entry::Allocations(counted) => match self.allocations.get_mut(&counted.space) {
+                Some(sum) => append(sum, counted),
+                None => drop(self.allocations.insert(counted.space, counted)),
+            },
             Entry::Names(_) | Entry::Began(_) | Entry::Known(_) | Entry::Source(_) => {
                 self.lasting.push(entry);
             }
@@ -62,10 +75,57 @@ impl Recent {
 
     /// All of it, in an order that a recording can have.
     pub fn into_entries(self) -> impl Iterator<Item = Entry> {
+        // They come after all windows, so none of them is earlier.
+        let (mut allocations, mut live) = (self.allocations, self.live);
+        for window in self.older.values().map(|sum| &sum.window).chain(&self.windows) {
+            if let Some(counted) = allocations.get_mut(&window.space) {
+                counted.at = counted.at.max(window.at);
+            }
+        }
+        for window in self.older.values().map(|sum| &sum.window).chain(&self.windows) {
+            if let Some(live) = live.get_mut(&window.space) {
+                live.at = live.at.max(window.at);
+            }
+        }
+        for (space, counted) in &allocations {
+            if let Some(live) = live.get_mut(space) {
+                live.at = live.at.max(counted.at);
+            }
+        }
         let older = self.older.into_values().map(|sum| Entry::Window(sum.into_window()));
         let windows = self.windows.into_iter().map(Entry::Window);
-        self.lasting.into_iter().chain(older).chain(windows).chain(self.ends)
+        let allocations = allocations.into_values().map(Entry::Allocations);
+        let live = live.into_values().map(Entry::Live);
+        let lasting = self.lasting.into_iter().chain(older).chain(windows);
+        lasting.chain(allocations).chain(live).chain(self.ends)
     }
+}
+
+/// Adds what came later.
+fn append(sum: &mut Allocations, next: Allocations) {
+    sum.at = next.at;
+    sum.time.0 += next.time.0;
+    sum.recorded.0 += next.recorded.0;
+    sum.slowed.0 += next.slowed.0;
+    sum.frees_seen.0 += next.frees_seen.0;
+    sum.lost += next.lost;
+    sum.lost_bytes += next.lost_bytes;
+    sum.unknown_frees += next.unknown_frees;
+    sum.hits += next.hits;
+    sum.cost.0 += next.cost.0;
+    let of = |change: AllocationChange| ((change.stack, change.thread), change);
+    let mut changes: BTreeMap<_, _> = sum.changes.drain(..).map(of).collect();
+    for change in next.changes {
+        changes
+            .entry((change.stack, change.thread))
+            .and_modify(|sum| {
+                sum.all += change.all;
+                sum.freed += change.freed;
+                sum.temporary += change.temporary;
+            })
+            .or_insert(change);
+    }
+    sum.changes = changes.into_values().collect();
 }
 
 impl Sum {

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 
 use crate::history::Entry;
-use crate::history::entry::{Change, Ended, Names, SpaceId, StackName, Window};
-use crate::profile::{Ending, Memory};
+use crate::history::entry::{Allocations, Change, Ended, Live, Names, SpaceId, StackName, Window};
+use crate::profile::{Blocks, Ending, Memory};
 use crate::units::{Bytes, Nanos};
 
 /// No single figure is larger: 4 PiB, what five levels of page tables can address in RAM.
@@ -104,6 +104,8 @@ impl SoFar {
             Entry::Known(known) => self.space(known.space).map(drop),
             Entry::Window(window) => self.window(window),
             Entry::Ended(ended) => self.ended(ended),
+            Entry::Allocations(counted) => self.allocations(counted),
+            Entry::Live(live) => self.live(live),
             Entry::Source(source) => {
                 self.space(source.space)?;
                 known("text", source.file.0, self.texts)
@@ -185,6 +187,36 @@ impl SoFar {
         Ok(())
     }
 
+    fn allocations(&mut self, counted: &Allocations) -> Result<(), Unsound> {
+        if counted.recorded > counted.time || counted.frees_seen > counted.time {
+            return Err(Unsound::Time);
+        }
+        for change in &counted.changes {
+            known("stack", change.stack.0, self.stacks)?;
+            known("thread", change.thread.0, self.threads)?;
+            for blocks in [change.all, change.freed, change.temporary] {
+                self.sums.blocks(blocks)?;
+            }
+        }
+        for count in [counted.lost, counted.unknown_frees, counted.hits] {
+            self.sums.events(count)?;
+        }
+        self.sums.allocated(counted.lost_bytes)?;
+        self.sums.time(counted.time)?;
+        self.sums.time(counted.cost)?;
+        self.sums.time(counted.slowed)?;
+        self.at(counted.space, counted.at).map(drop)
+    }
+
+    fn live(&mut self, live: &Live) -> Result<(), Unsound> {
+        for (stack, thread, _, blocks) in &live.blocks {
+            known("stack", stack.0, self.stacks)?;
+            known("thread", thread.0, self.threads)?;
+            self.sums.blocks(*blocks)?;
+        }
+        self.at(live.space, live.at).map(drop)
+    }
+
     fn space(&mut self, space: SpaceId) -> Result<&mut SpaceSoFar, Unsound> {
         self.spaces.get_mut(&space).ok_or(Unsound::Unknown { table: "process", id: space.0 })
     }
@@ -217,6 +249,8 @@ fn grow(table: &mut u32, by: usize) -> Result<(), Unsound> {
 #[derive(Debug, Default)]
 struct Sums {
     bytes: u64,
+    /// What allocators hand out may be more in an hour than machines have.
+    allocated: u64,
     events: u64,
     time: u64,
 }
@@ -230,6 +264,15 @@ impl Sums {
     fn bytes(&mut self, bytes: Bytes) -> Result<(), Unsound> {
         self.one(bytes)?;
         add(&mut self.bytes, bytes.0.unsigned_abs(), MAX_SUM)
+    }
+
+    fn allocated(&mut self, Bytes(bytes): Bytes) -> Result<(), Unsound> {
+        add(&mut self.allocated, bytes.unsigned_abs(), MAX_COUNT)
+    }
+
+    fn blocks(&mut self, blocks: Blocks) -> Result<(), Unsound> {
+        self.allocated(blocks.bytes)?;
+        self.events(blocks.count)
     }
 
     fn memory(&mut self, memory: Memory) -> Result<(), Unsound> {

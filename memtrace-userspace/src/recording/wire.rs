@@ -6,6 +6,8 @@
 
 use prost::{Message, Oneof};
 
+use super::allocations::{WireAllocations, WireLive};
+
 /// The first frame.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Head {
@@ -32,7 +34,7 @@ pub(super) struct End {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Entry {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -50,6 +52,10 @@ pub(super) enum Kind {
     Ended(Ended),
     #[prost(message, tag = "6")]
     Source(Source),
+    #[prost(message, tag = "7")]
+    Allocations(Box<WireAllocations>),
+    #[prost(message, tag = "8")]
+    Live(Box<WireLive>),
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -16,11 +16,11 @@ use super::json::{self, ending};
 use super::measure::Measure;
 use super::printable;
 use super::table::summary::command_line;
-use crate::profile::{LineFigures, Memory, ProcessProfile, Profile, Unattributed};
+use crate::profile::{Allocated, Lens, LineFigures, Memory, ProcessProfile, Profile, Unattributed};
 use crate::units::{Bytes, Nanos};
 
 /// The first row.
-const HEADER: [&str; 39] = [
+const HEADER: [&str; 52] = [
     "kind",
     "process",
     "pid",
@@ -60,6 +60,19 @@ const HEADER: [&str; 39] = [
     "duration_ns",
     "kernel",
     "exact",
+    "allocations",
+    "allocations_low",
+    "allocations_high",
+    "allocated_bytes",
+    "allocated_bytes_low",
+    "allocated_bytes_high",
+    "freed_allocations",
+    "freed_bytes",
+    "live_allocations",
+    "live_bytes",
+    "temporary_allocations",
+    "temporary_bytes",
+    "oldest_live_ns",
 ];
 
 /// Writes all rows, the lines sorted by their own `sort`, largest first.
@@ -72,16 +85,20 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
         let mut lines: Vec<_> = process.lines.iter().collect();
         lines.sort_by_key(|line| Reverse(sort.of_line(line))); // stable: else as they were
         for line in lines {
-            rows.serialize(Row::line(&same, line))?;
+            let row = Row::line(&same, line);
+            rows.serialize(row.with_allocated(&line.self_allocated, process.lens))?;
         }
         for row in &process.unattributed {
-            rows.serialize(Row::unattributed(&same, row))?;
+            let allocated = &row.allocated;
+            let row = Row::unattributed(&same, row);
+            rows.serialize(row.with_allocated(allocated, process.lens))?;
         }
         let gap = process.law_gap();
         if gap != Memory::ZERO {
             rows.serialize(Row::new(&same, "gap", gap))?;
         }
-        rows.serialize(Row::after(&same, process, profile))?;
+        let row = Row::after(&same, process, profile);
+        rows.serialize(row.with_allocated(&process.allocated(), process.lens))?;
     }
     rows.flush()
 }
@@ -129,9 +146,49 @@ struct Row<'a> {
     duration_ns: Option<Nanos>,
     kernel: Option<Cow<'a, str>>,
     exact: Option<bool>,
+    allocations: Option<u64>,
+    allocations_low: Option<u64>,
+    allocations_high: Option<u64>,
+    allocated_bytes: Option<Bytes>,
+    allocated_bytes_low: Option<u64>,
+    allocated_bytes_high: Option<u64>,
+    freed_allocations: Option<u64>,
+    freed_bytes: Option<Bytes>,
+    live_allocations: Option<i64>,
+    live_bytes: Option<Bytes>,
+    temporary_allocations: Option<u64>,
+    temporary_bytes: Option<Bytes>,
+    oldest_live_ns: Option<Nanos>,
 }
 
 impl<'a> Row<'a> {
+    /// The same row, with what the allocator lens counted.
+    fn with_allocated(self, allocated: &Allocated, lens: Option<Lens>) -> Self {
+        let Some(lens) = lens else { return self };
+        let [count, bytes] = match allocated.interval(&lens) {
+            Some(intervals) => intervals.map(|(low, high)| (Some(low), Some(high))),
+            None => [(None, None); 2],
+        };
+        let seen = lens.frees_seen;
+        let rounded = |bound: Option<f64>| bound.map(|bound| bound.round() as u64);
+        Self {
+            allocations: Some(allocated.all.count),
+            allocations_low: rounded(count.0),
+            allocations_high: rounded(count.1),
+            allocated_bytes: Some(allocated.all.bytes),
+            allocated_bytes_low: rounded(bytes.0),
+            allocated_bytes_high: rounded(bytes.1),
+            freed_allocations: seen.then_some(allocated.freed.count),
+            freed_bytes: seen.then_some(allocated.freed.bytes),
+            live_allocations: seen.then(|| allocated.live()),
+            live_bytes: seen.then(|| allocated.live_bytes()),
+            temporary_allocations: Some(allocated.temporary.count),
+            temporary_bytes: Some(allocated.temporary.bytes),
+            oldest_live_ns: if seen { allocated.oldest() } else { None },
+            ..self
+        }
+    }
+
     /// A row with the four columns that add up.
     fn new(same: &Self, kind: &'static str, net: Memory) -> Self {
         Self {

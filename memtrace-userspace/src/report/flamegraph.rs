@@ -52,6 +52,9 @@ fn title(profile: &Profile, measure: Measure) -> String {
         Measure::Net => "net growth of RSS",
         Measure::Resident => "growth of RSS that is still resident",
         Measure::Events => "changes of RSS",
+        Measure::Allocated => "bytes allocated",
+        Measure::Allocations => "allocations",
+        Measure::Live => "live bytes",
     };
     let processes = count(profile.processes.len() as u64, "process", "processes");
     format!("memtrace: {what} by line, {processes}, {}", duration(profile.duration))

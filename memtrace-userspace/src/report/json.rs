@@ -13,10 +13,11 @@ use serde::Serialize;
 use self::escape::TerminalSafe;
 use self::native::Native;
 use crate::profile::{
-    Ending, LineFigures, Memory, Moment, NativeFigures, ProcessProfile, Profile, Unattributed,
+    Ending, Lens, LineFigures, Memory, Moment, NativeFigures, ProcessProfile, Profile, Unattributed,
 };
 use crate::units::{Bytes, Nanos};
 
+mod allocations;
 pub(super) mod escape;
 mod native;
 
@@ -41,7 +42,7 @@ struct Document<'a> {
     schema: &'static str,
     started_at: String,
     duration_ns: Nanos,
-    lens: [&'static str; 1],
+    lens: Vec<&'static str>,
     kernel: &'a str,
     exact: bool,
     processes: Vec<Process<'a>>,
@@ -70,6 +71,8 @@ struct Process<'a> {
     lost_events: u64,
     lost_bytes: Bytes,
     overhead: Cost,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocator: Option<allocations::Allocator>,
     notes: &'a [String],
     lines: Vec<Line<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -101,6 +104,8 @@ struct UnattributedRow<'a> {
     net_bytes: Bytes,
     net: Split,
     events: u64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    allocated: Option<allocations::Figures>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +132,8 @@ struct Line<'a> {
     peak_rss_bytes: Bytes,
     events: u64,
     self_events: u64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    allocated: Option<allocations::LineFigures>,
 }
 
 impl<'a> Document<'a> {
@@ -135,7 +142,7 @@ impl<'a> Document<'a> {
             schema: SCHEMA,
             started_at: rfc3339(profile.started_at),
             duration_ns: profile.duration,
-            lens: ["rss"],
+            lens: allocations::lenses(profile),
             kernel: &profile.kernel,
             exact: profile.exact,
             processes: profile
@@ -167,7 +174,11 @@ impl<'a> Process<'a> {
             rss_after: Split::of(process.after),
             attributed_bytes: attributed.total(),
             attributed: Split::of(attributed),
-            unattributed: process.unattributed.iter().map(UnattributedRow::of).collect(),
+            unattributed: process
+                .unattributed
+                .iter()
+                .map(|row| UnattributedRow::of(row, process.lens))
+                .collect(),
             law_gap_bytes: law_gap.total(),
             law_gap: Split::of(law_gap),
             events: process.events,
@@ -177,8 +188,9 @@ impl<'a> Process<'a> {
                 probe_ns: process.overhead.probe,
                 userspace_cpu_ns: process.overhead.userspace_cpu,
             },
+            allocator: process.lens.map(|lens| allocations::Allocator::of(process, &lens)),
             notes: &process.notes,
-            lines: process.lines.iter().map(Line::of).collect(),
+            lines: process.lines.iter().map(|line| Line::of(line, process.lens)).collect(),
             native: native.iter().map(Native::of).collect(),
             timeline: process.moments.iter().map(Point::of).collect(),
         }
@@ -204,19 +216,20 @@ impl Point {
 }
 
 impl<'a> UnattributedRow<'a> {
-    fn of(row: &'a Unattributed) -> Self {
+    fn of(row: &'a Unattributed, lens: Option<Lens>) -> Self {
         Self {
             reason: row.reason.as_str(),
             name: &row.name,
             net_bytes: row.net.total(),
             net: Split::of(row.net),
             events: row.events,
+            allocated: lens.map(|lens| allocations::Figures::of(&row.allocated, &lens)),
         }
     }
 }
 
 impl<'a> Line<'a> {
-    fn of(line: &'a LineFigures) -> Self {
+    fn of(line: &'a LineFigures, lens: Option<Lens>) -> Self {
         Self {
             file: &line.place.file,
             line: line.place.line,
@@ -234,6 +247,7 @@ impl<'a> Line<'a> {
             peak_rss_bytes: line.peak_rss,
             events: line.events,
             self_events: line.self_events,
+            allocated: lens.map(|lens| allocations::LineFigures::of(line, &lens)),
         }
     }
 }

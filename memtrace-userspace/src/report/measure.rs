@@ -1,6 +1,6 @@
 //! Which figure a report of stacks shows, and which one lines are sorted by.
 //!
-//! The same four words everywhere: options, sample types, titles. It adds nothing up.
+//! The same words everywhere: options, sample types, titles. It adds nothing up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,18 +19,32 @@ pub enum Measure {
     Resident,
     /// Changes.
     Events,
+    /// Bytes allocated, by the allocator lens; zero without it, as the next two.
+    Allocated,
+    /// Allocations.
+    Allocations,
+    /// Bytes allocated and not freed.
+    Live,
 }
 
 /// A name that no measure has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no measure {name:?}; choose from grown, net, resident, events")]
+#[error("there is no measure {name:?}; choose from {}", Measure::ALL.map(Measure::name).join(", "))]
 pub struct UnknownMeasure {
     name: String,
 }
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Grown, Self::Net, Self::Resident, Self::Events];
+    pub const ALL: [Self; 7] = [
+        Self::Grown,
+        Self::Net,
+        Self::Resident,
+        Self::Events,
+        Self::Allocated,
+        Self::Allocations,
+        Self::Live,
+    ];
 
     /// As options and sample types name it.
     #[must_use]
@@ -40,6 +54,9 @@ impl Measure {
             Self::Net => "net",
             Self::Resident => "resident",
             Self::Events => "events",
+            Self::Allocated => "allocated",
+            Self::Allocations => "allocations",
+            Self::Live => "live",
         }
     }
 
@@ -47,8 +64,9 @@ impl Measure {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Grown | Self::Net | Self::Resident => "bytes",
+            Self::Grown | Self::Net | Self::Resident | Self::Allocated | Self::Live => "bytes",
             Self::Events => "events",
+            Self::Allocations => "allocations",
         }
     }
 
@@ -59,6 +77,9 @@ impl Measure {
             Self::Net => stack.net().total().0,
             Self::Resident => stack.resident.0,
             Self::Events => count(stack.events),
+            Self::Allocated => stack.allocated.all.bytes.0,
+            Self::Allocations => count(stack.allocated.all.count),
+            Self::Live => stack.allocated.live_bytes().0,
         }
     }
 
@@ -69,14 +90,20 @@ impl Measure {
             Self::Net => line.self_net.total().0,
             Self::Resident => line.self_resident.0,
             Self::Events => count(line.self_events),
+            Self::Allocated => line.self_allocated.all.bytes.0,
+            Self::Allocations => count(line.self_allocated.all.count),
+            Self::Live => line.self_allocated.live_bytes().0,
         }
     }
 
-    /// A row's figure. Of bytes it has only one, its net change, which stands for all three.
+    /// A row's figure. Of RSS it has only one, its net change, which stands for all three.
     pub(super) fn of_row(self, row: &Unattributed) -> i64 {
         match self {
             Self::Grown | Self::Net | Self::Resident => row.net.total().0,
             Self::Events => count(row.events),
+            Self::Allocated => row.allocated.all.bytes.0,
+            Self::Allocations => count(row.allocated.all.count),
+            Self::Live => row.allocated.live_bytes().0,
         }
     }
 }
@@ -87,6 +114,8 @@ impl Measure {
         match self {
             Self::Grown | Self::Net | Self::Resident => part.net.total().0,
             Self::Events => count(part.events),
+            // The allocator lens looks at lines only.
+            Self::Allocated | Self::Allocations | Self::Live => 0,
         }
     }
 }

@@ -51,6 +51,9 @@ pub fn for_store(profile: &Profile, shown: Measure) -> Vec<u8> {
 fn message(profile: &Profile, shown: Measure, reader: Reader) -> schema::Profile {
     // Events first, as the schema asks for; the rest as it comes; the one that is shown at the end.
     let mut measures = vec![Measure::Events, Measure::Grown, Measure::Resident, Measure::Net];
+    if profile.processes.iter().any(|process| process.lens.is_some()) {
+        measures.extend([Measure::Allocations, Measure::Allocated, Measure::Live]);
+    }
     measures.sort_by_key(|measure| *measure == shown);
 
     let mut builder = Builder::new();
@@ -86,6 +89,9 @@ pub fn sample_type(measure: Measure) -> &'static str {
         Measure::Net => "rss_net",
         Measure::Resident => "rss_resident",
         Measure::Events => "events",
+        Measure::Allocated => "allocated",
+        Measure::Allocations => "allocations",
+        Measure::Live => "live",
     }
 }
 
@@ -93,7 +99,7 @@ pub fn sample_type(measure: Measure) -> &'static str {
 #[must_use]
 pub fn unit(measure: Measure) -> &'static str {
     match measure {
-        Measure::Events => "count",
+        Measure::Events | Measure::Allocations => "count",
         bytes => bytes.unit(),
     }
 }

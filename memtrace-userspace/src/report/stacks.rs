@@ -59,8 +59,8 @@ impl Stack<'_> {
                 measure.of_row(row) - native
             }
             (What::Native(_, part), _) => measure.of_native_row(part),
-            (What::Gap(_), Measure::Events) => 0,
-            (What::Gap(gap), _) => gap.total().0,
+            (What::Gap(gap), Measure::Grown | Measure::Net | Measure::Resident) => gap.total().0,
+            (What::Gap(_), _) => 0,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::measure::Measure;
 use super::printable;
 use crate::profile::{Profile, SourceTexts};
 
+mod allocations;
 pub(super) mod choice;
 mod column;
 pub(super) mod functions;
@@ -24,6 +25,7 @@ mod overview;
 pub(super) mod summary;
 mod top;
 
+pub use allocations::View;
 pub use choice::shown_files;
 pub use column::{Column, UnknownColumn};
 pub(crate) use law::rounded as law_terms;
@@ -44,6 +46,8 @@ pub struct TableOptions {
     pub columns: Vec<Column>,
     /// Long names are cut to fit so many columns. Source text and `Filename:` never are.
     pub width: usize,
+    /// Which lines of the allocator lens.
+    pub view: View,
     /// Bold headings.
     pub color: bool,
 }
@@ -57,6 +61,7 @@ impl Default for TableOptions {
             processes: 20,
             columns: Vec::new(),
             width: 100,
+            view: View::Live,
             color: false,
         }
     }
@@ -80,6 +85,7 @@ pub fn write(
     for index in &shown {
         let process = &profile.processes[*index];
         summary::write(out, process, options)?;
+        allocations::write(out, process, options)?;
         top::write(out, process, options)?;
         native::write(out, process, options)?;
         functions::write(out, process, &|file| sources.get(*index, file), options)?;

@@ -72,6 +72,8 @@ pub struct Target {
     pub told: Tally,
     /// Sentences for the reader.
     pub notes: Vec<String>,
+    /// Likewise, of the allocator lens.
+    pub lens_notes: Vec<String>,
     /// Where a uprobe on the death of code objects goes, until it is there.
     pub code_dealloc: Option<ProbePoint>,
     /// That uprobe.
@@ -100,6 +102,7 @@ impl Target {
             tally: Tally { pages, ..Tally::default() },
             told: Tally::default(),
             notes: Vec::new(),
+            lens_notes: Vec::new(),
             code_dealloc: None,
             code_probe: None,
             eval_probe: None,

@@ -13,6 +13,7 @@ use super::binding::Bindings;
 use super::haste::Haste;
 use super::journal::Journal;
 use super::kills::Kills;
+use super::lens::Lenses;
 use super::machine::Machine;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
@@ -48,11 +49,17 @@ pub(super) struct Targets {
     haste: Haste,
     kills: Kills,
     pub(super) natives: NativeFiles,
+    pub(super) lenses: Option<Lenses>,
 }
 
 impl Targets {
-    pub(super) fn new(probes: Probes, plan: &Plan) -> Self {
-        Self {
+    pub(super) fn new(mut probes: Probes, plan: &Plan) -> Result<Self, KernelError> {
+        let lenses = match plan.lens {
+            Some(lens) => Some(Lenses::new(lens, &mut probes)?),
+            None => None,
+        };
+        Ok(Self {
+            lenses,
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
@@ -67,7 +74,7 @@ impl Targets {
             haste: Haste::default(),
             kills: Kills::new(),
             natives: NativeFiles::default(),
-        }
+        })
     }
 
     pub(super) fn probes(&mut self) -> &mut Probes {
@@ -85,6 +92,7 @@ impl Targets {
         self.add(target);
         self.recognised(begun.space, interpreter);
         self.bindings.tend(&mut self.probes, &mut self.targets);
+        self.begin_lens(begun.space)?;
         Ok(())
     }
 
@@ -92,6 +100,9 @@ impl Targets {
     pub(super) fn expect(&mut self, pid: u32) -> Result<(), KernelError> {
         self.expected = Some(pid);
         self.haste.set(true);
+        if let Some(lenses) = &mut self.lenses {
+            lenses.expect(pid, &mut self.probes);
+        }
         self.probes.expect_exec(pid, self.follow)
     }
 
@@ -225,6 +236,9 @@ impl Targets {
         if let Some(interpreter) = interpreter {
             self.recognised(space, interpreter);
         }
+        if let Err(error) = self.begin_lens(space) {
+            debug!("{error}");
+        }
     }
 
     fn execed(&mut self, event: &Execed) {
@@ -240,7 +254,11 @@ impl Targets {
             target.command = vec![String::from_utf8_lossy(&event.comm[..end]).into_owned()];
         }
         self.meet(&mut target);
+        let space = target.space;
         self.add(target);
+        if let Err(error) = self.begin_lens(space) {
+            debug!("{error}");
+        }
     }
 
     fn exited(&mut self, event: &Exited) {
@@ -250,6 +268,9 @@ impl Targets {
             target.notes.push(note);
         }
         self.finish_target(event.header.space, Ending::Exited, event.tally);
+        if let Some(lenses) = &mut self.lenses {
+            lenses.let_go(event.pid);
+        }
     }
 
     fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
@@ -260,6 +281,9 @@ impl Targets {
             target.ending = ending;
             target.tally = tally;
             let at = self.journal.now();
+            if let Some(lenses) = &mut self.lenses {
+                lenses.end(target, at, &mut self.probes, &mut self.journal);
+            }
             if self.machine.is_some() && target.python.is_none() {
                 target.tell_nothing(at, &mut self.journal);
             } else {
@@ -272,9 +296,15 @@ impl Targets {
     }
 
     /// When the next target is to be looked at for its interpreter.
-    pub(super) fn next_recognition(&self) -> Option<Instant> {
+    fn next_recognition(&self) -> Option<Instant> {
         let recognitions = self.targets.values().filter_map(|target| target.recognition);
         recognitions.map(|recognition| recognition.due).min()
+    }
+
+    /// When something is to be done next.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let lens = self.lenses.as_ref().and_then(Lenses::due);
+        [self.next_recognition(), lens].into_iter().flatten().min()
     }
 
     /// What is due: looks for interpreters, threads to bind, ends without a record.
@@ -291,6 +321,7 @@ impl Targets {
             self.look_again(space)?;
         }
         self.send_away()?;
+        self.tend_lenses(now)?;
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
@@ -306,10 +337,51 @@ impl Targets {
         Ok(())
     }
 
+    /// Begins to look at a target's allocator.
+    fn begin_lens(&mut self, space: u32) -> Result<(), KernelError> {
+        let interpreter = self.bindings.interpreter(space).cloned();
+        self.look_with_lens(space, interpreter.as_ref());
+        if let (Some(lenses), Some(target)) = (&mut self.lenses, self.targets.get(&space)) {
+            lenses.begin(target.pid, space, &mut self.probes)?;
+        }
+        Ok(())
+    }
+
+    /// Puts probes on what is mapped of a target's allocators by now.
+    fn look_with_lens(&mut self, space: u32, interpreter: Option<&Interpreter>) {
+        let Self { lenses: Some(lenses), targets, probes, images, .. } = self else { return };
+        let Some(target) = targets.get_mut(&space) else { return };
+        let notes = lenses.look(target, interpreter, probes, images);
+        target.lens_notes.extend(notes);
+    }
+
+    /// Tells windows of the allocator lens that are over, and begins and ends those that are due.
+    fn tend_lenses(&mut self, now: Instant) -> Result<(), KernelError> {
+        let at = self.journal.now();
+        let Self { lenses: Some(lenses), targets, probes, journal, .. } = self else {
+            return Ok(());
+        };
+        for space in lenses.take_finished() {
+            if let Some(target) = targets.get_mut(&space) {
+                lenses.tell(target, at, probes, journal);
+            }
+        }
+        lenses.tend(now, probes)
+    }
+
+    /// Reads what the allocator lens has counted.
+    pub(super) fn read_lens(&mut self) -> Result<(), KernelError> {
+        match &mut self.lenses {
+            Some(lenses) => lenses.read(&mut self.probes),
+            None => Ok(()),
+        }
+    }
+
     fn look_again(&mut self, space: u32) -> Result<(), SessionError> {
         let Some(target) = self.targets.get_mut(&space) else { return Ok(()) };
         let found = recognise::look(target, &mut self.images);
         let (pid, space) = (target.pid, target.space);
+        self.look_with_lens(space, found.as_ref());
         if let Some(interpreter) = found {
             let layout = self.bindings.layout(&interpreter);
             if self.probes.configure(pid, space, &layout)? {
@@ -369,8 +441,9 @@ impl Targets {
     /// closers that wait together share them, so each link is closed in a thread of its own.
     pub(super) fn detach(self) -> Traced {
         let (files, killed) = (self.files(), self.kills.any());
-        let Self { probes, journal, mut targets, .. } = self;
+        let Self { probes, journal, mut targets, lenses, .. } = self;
         let mut links: Vec<ProcessProbe> = Vec::new();
+        links.extend(lenses.into_iter().flat_map(Lenses::into_links));
         for target in targets.values_mut() {
             links.extend(target.code_probe.take());
             links.extend(target.eval_probe.take());

@@ -6,6 +6,7 @@ use super::target::Target;
 use super::targets::Targets;
 use crate::history::Entry;
 use crate::history::entry::{Began, Ended, Known, SpaceId, StackId, ThreadId};
+use crate::kernel::KernelError;
 use crate::ledger::{Counted, Pages, WindowFigures, memory, window};
 use crate::native::NativeProcess;
 use crate::profile::Reason;
@@ -17,9 +18,12 @@ impl Targets {
         self.read_tallies();
         let all = self.open_events();
         let at = self.journal.now();
-        let Self { targets, journal, machine, .. } = self;
+        let Self { targets, journal, machine, lenses, probes, .. } = self;
         let told = |target: &&mut Target| target.is_told(machine.is_some());
         for target in targets.values_mut().filter(told) {
+            if let Some(lenses) = lenses {
+                lenses.tell(target, at, probes, journal);
+            }
             target.close_window(at, all, journal);
         }
         self.natives.close_window();
@@ -42,9 +46,13 @@ impl Targets {
 
     /// Closes the books of the targets that run on, once it was looked what is still present of
     /// their growth. The kernel side's last word was read.
-    pub(super) fn end_live(&mut self) {
+    pub(super) fn end_live(&mut self) -> Result<(), KernelError> {
         let (all, at) = (self.open_events(), self.journal.now());
-        let Self { targets, journal, order, machine, .. } = self;
+        let Self { targets, journal, order, machine, lenses, probes, .. } = self;
+        if let Some(lenses) = lenses {
+            let mut live: Vec<_> = targets.values_mut().filter(|target| target.is_live()).collect();
+            lenses.tell_last(&mut live, at, probes, journal)?;
+        }
         for space in order {
             let told = |target: &&mut Target| target.is_told(machine.is_some());
             if let Some(target) = targets.get_mut(space).filter(told) {
@@ -52,6 +60,7 @@ impl Targets {
                 target.close_books(at, all, present, journal);
             }
         }
+        Ok(())
     }
 }
 
@@ -92,7 +101,7 @@ impl Target {
             space: self.id(),
             python: self.python.as_ref().map(|known| known.version.clone()),
             command: self.command.clone(),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().chain(&self.lens_notes).cloned().collect(),
         }));
     }
 

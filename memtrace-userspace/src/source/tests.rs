@@ -159,6 +159,8 @@ fn only_files_that_the_table_shows_are_read() {
         peak_rss: Bytes(net),
         events: 1,
         self_events: 1,
+        self_allocated: crate::profile::Allocated::default(),
+        cumulative_allocated: crate::profile::Allocated::default(),
     };
     let process = ProcessProfile {
         pid: 1,
@@ -181,6 +183,7 @@ fn only_files_that_the_table_shows_are_read() {
         lost_events: 0,
         lost_bytes: Bytes::ZERO,
         overhead: Overhead::default(),
+        lens: None,
         notes: Vec::new(),
     };
     let profile = Profile {

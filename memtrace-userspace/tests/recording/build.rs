@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use memtrace::history::entry::{
-    Began, Change, Ended, Function, FunctionId, Known, Names, NativeId, NativeName, PlaceId,
-    PlaceName, Source, SpaceId, StackId, StackName, TextId, ThreadId, ThreadName, Window,
+    AllocationChange, Allocations, Began, Change, Ended, Function, FunctionId, Known, Live, Names,
+    NativeId, NativeName, PlaceId, PlaceName, Source, SpaceId, StackId, StackName, TextId,
+    ThreadId, ThreadName, Window,
 };
 use memtrace::history::{Entry, Head};
-use memtrace::profile::{Ending, Memory, Reason};
+use memtrace::profile::{Blocks, Ending, Memory, Reason};
 use memtrace::units::{Bytes, Nanos};
 
 pub(crate) fn head() -> Head {
@@ -133,7 +134,7 @@ impl Course {
         if self.running.is_empty() {
             return self.began();
         }
-        match self.random.below(16) {
+        match self.random.below(18) {
             0..=2 => self.names(),
             3 => self.began(),
             4 => {
@@ -151,6 +152,8 @@ impl Course {
                 Entry::Source(Source { space, file, first_line, lines, changed, unreadable })
             }
             6 => self.ended(),
+            16 => self.allocations(),
+            17 => self.live(),
             _ => self.window(),
         }
     }
@@ -273,6 +276,52 @@ impl Course {
             userspace_cpu: Nanos(self.random.below(1 << 30)),
             changes,
         })
+    }
+
+    fn blocks(&mut self) -> Blocks {
+        Blocks {
+            count: self.random.below(1 << 30),
+            bytes: Bytes(self.random.below(1 << 45).cast_signed()),
+        }
+    }
+
+    fn allocations(&mut self) -> Entry {
+        let running = self.random.below(self.running.len() as u64) as usize;
+        let (space, at, _) = self.running[running];
+        let time = self.random.below(1 << 40);
+        let changes = (0..self.random.below(20)).map(|_| AllocationChange {
+            stack: StackId(self.id(self.stacks)),
+            thread: ThreadId(self.id(self.threads)),
+            all: self.blocks(),
+            freed: self.blocks(),
+            temporary: self.blocks(),
+        });
+        let changes = changes.collect();
+        Entry::Allocations(Allocations {
+            space,
+            at: Nanos(at),
+            time: Nanos(time),
+            recorded: Nanos(self.random.below(time + 1)),
+            slowed: Nanos(self.random.below(1 << 30)),
+            frees_seen: Nanos(self.random.below(time + 1)),
+            lost: self.random.below(3),
+            lost_bytes: Bytes(self.random.below(9).cast_signed()),
+            unknown_frees: self.random.below(1 << 20),
+            hits: self.random.below(1 << 40),
+            cost: Nanos(self.random.below(1 << 40)),
+            changes,
+        })
+    }
+
+    fn live(&mut self) -> Entry {
+        let running = self.random.below(self.running.len() as u64) as usize;
+        let (space, at, _) = self.running[running];
+        let blocks = (0..self.random.below(20)).map(|_| {
+            let (stack, thread) = (StackId(self.id(self.stacks)), ThreadId(self.id(self.threads)));
+            (stack, thread, self.random.below(1 << 40), self.blocks())
+        });
+        let blocks = blocks.collect();
+        Entry::Live(Live { space, at: Nanos(at), blocks })
     }
 
     fn ended(&mut self) -> Entry {

@@ -9,7 +9,7 @@ use super::{read, recorded};
 
 #[test]
 fn any_sound_course_comes_back_as_it_was() {
-    let mut kinds = [0; 6];
+    let mut kinds = [0; 8];
     for seed in 1..=200 {
         let entries = Course::entries(seed, 60);
         for entry in &entries {
@@ -20,6 +20,8 @@ fn any_sound_course_comes_back_as_it_was() {
                 Entry::Window(_) => 3,
                 Entry::Ended(_) => 4,
                 Entry::Source(_) => 5,
+                Entry::Allocations(_) => 6,
+                Entry::Live(_) => 7,
             }] += 1;
         }
         let (back, stop) = read(&recorded(&entries));

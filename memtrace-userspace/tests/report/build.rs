@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use memtrace::profile::{
-    Ending, FunctionSpan, LineFigures, Memory, Moment, Overhead, Place, ProcessProfile, Profile,
-    Reason, StackFigures, Thread, Unattributed, lines_of,
+    Allocated, Blocks, Ending, FunctionSpan, Lens, LineFigures, Memory, Moment, Overhead, Place,
+    ProcessProfile, Profile, Reason, StackFigures, Thread, Unattributed, lines_of,
 };
 use memtrace::units::{Bytes, Nanos};
 
@@ -52,6 +52,7 @@ pub(crate) fn process(pid: u32, command: &[&str], before: Memory) -> ProcessProf
         lost_events: 0,
         lost_bytes: Bytes::ZERO,
         overhead: Overhead::default(),
+        lens: None,
         notes: Vec::new(),
     }
 }
@@ -73,6 +74,8 @@ pub(crate) fn line(file: &str, function: &str, first: u32, line: u32, net: Memor
         peak_rss: Bytes::ZERO,
         events: 1,
         self_events: 1,
+        self_allocated: Allocated::default(),
+        cumulative_allocated: Allocated::default(),
     }
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn stack(thread: usize, frames: &[&LineFigures], grown: Memory) -> St
         released: Bytes::ZERO,
         events: 1,
         peak_rss: Bytes::ZERO,
+        allocated: Allocated::default(),
     }
 }
 
@@ -107,7 +111,8 @@ pub(crate) fn span(file: &str, function: &str, first_line: u32, last_line: u32) 
 }
 
 pub(crate) fn unattributed(reason: Reason, name: &str, net: Memory, events: u64) -> Unattributed {
-    Unattributed { reason, name: name.to_owned(), net, events, native: Vec::new() }
+    let (name, allocated) = (name.to_owned(), Allocated::default());
+    Unattributed { reason, name, net, events, allocated, native: Vec::new() }
 }
 
 pub(crate) const APP: &str = "/srv/app.py";
@@ -219,6 +224,12 @@ pub(crate) fn server() -> ProcessProfile {
 pub(crate) struct Random(u64);
 
 impl Random {
+    fn allocated(&mut self) -> Allocated {
+        let mut blocks =
+            |most| Blocks { count: self.below(most), bytes: Bytes(self.below(1 << 30) as i64) };
+        Allocated { all: blocks(1000), freed: blocks(1000), ..Allocated::default() }
+    }
+
     /// Another row of numbers for each seed.
     pub(crate) fn seeded(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
@@ -255,13 +266,15 @@ impl Random {
             let mut stack = stack(self.below(2) as usize, &frames, self.memory());
             stack.returned = self.memory();
             stack.events = self.below(1000);
+            stack.allocated = self.allocated();
             stacks.push(stack);
         }
         let lines = lines_of(&stacks);
         let mut rows = Vec::new();
         for number in 0..self.below(30) {
             let net = self.memory();
-            rows.push(unattributed(Reason::NativeThread, &format!("t{number}"), net, number));
+            let row = unattributed(Reason::NativeThread, &format!("t{number}"), net, number);
+            rows.push(Unattributed { allocated: self.allocated(), ..row });
         }
         let before = self.memory();
         let lines_net: Memory = lines.iter().map(|line| line.self_net).sum();
@@ -277,6 +290,12 @@ impl Random {
             lines,
             unattributed: rows,
             events: self.below(1000),
+            lens: Some(Lens {
+                time: Nanos(7),
+                recorded: Nanos(7),
+                frees_seen: true,
+                ..Lens::default()
+            }),
             ..process
         }
     }

@@ -173,6 +173,9 @@ fn the_folded_stacks_of_any_profile_come_to_what_json_says() {
                         Measure::Net => ("self_net_bytes", "net_bytes"),
                         Measure::Resident => ("self_resident_bytes", "net_bytes"),
                         Measure::Events => ("self_events", "events"),
+                        Measure::Allocated => ("allocated_bytes", "allocated_bytes"),
+                        Measure::Allocations => ("allocations", "allocations"),
+                        Measure::Live => ("live_bytes", "live_bytes"),
                     };
                     let lines = sum(process, "lines", lines);
                     let rows = sum(process, "unattributed", rows);

@@ -70,6 +70,7 @@ fn stack(
         released: mib(returned),
         events,
         peak_rss: mib(20.0 + grown - returned),
+        allocated: memtrace::profile::Allocated::default(),
     }
 }
 

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use memtrace::profile::{
-    Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Profile, Reason,
-    StackFigures, Thread, Unattributed, lines_of,
+    Allocated, Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Profile,
+    Reason, StackFigures, Thread, Unattributed, lines_of,
 };
 use memtrace::report::{SourceText, SourceTexts};
 use memtrace::units::{Bytes, Nanos};
@@ -241,6 +241,7 @@ fn process() -> ProcessProfile {
         net: anon(pages),
         events,
         native: Vec::new(),
+        allocated: Allocated::default(),
     };
     ProcessProfile {
         pid: 31_847,
@@ -270,6 +271,7 @@ fn process() -> ProcessProfile {
         lost_events: 0,
         lost_bytes: Bytes::ZERO,
         overhead: Overhead { probe: Nanos(2_418_000_000), userspace_cpu: Nanos(1_106_000_000) },
+        lens: None,
         notes: Vec::new(),
         stacks,
         lines,
@@ -288,6 +290,7 @@ fn untouched(story: &Story) -> StackFigures {
         released: Bytes::ZERO,
         events: 0,
         peak_rss: Bytes::ZERO,
+        allocated: Allocated::default(),
     }
 }
 

@@ -23,6 +23,7 @@ fn process(pid: u32, before: i64, lines: &[(u32, i64)], at: u64, ending: Ending)
         thread: 0,
         frames: vec![place(*line)],
         native: Vec::new(),
+        allocated: Allocated::default(),
         grown: anon(*grown),
         returned: Memory::ZERO,
         resident: Bytes(*grown),
@@ -57,6 +58,7 @@ fn process(pid: u32, before: i64, lines: &[(u32, i64)], at: u64, ending: Ending)
         lost_events: 0,
         lost_bytes: Bytes::ZERO,
         overhead: super::super::Overhead::default(),
+        lens: None,
         notes: Vec::new(),
     }
 }

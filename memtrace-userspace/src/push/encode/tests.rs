@@ -8,7 +8,8 @@ use prost::Message as _;
 
 use super::*;
 use crate::profile::{
-    Ending, Memory, Overhead, Place, ProcessProfile, Profile, Reason, StackFigures, Unattributed,
+    Allocated, Ending, Memory, Overhead, Place, ProcessProfile, Profile, Reason, StackFigures,
+    Unattributed,
 };
 use crate::push::Identity;
 use crate::units::{Bytes, Nanos};
@@ -31,6 +32,7 @@ fn process(pid: u32, stacks: usize) -> ProcessProfile {
             thread: 0,
             frames: vec![Arc::new(place)],
             native: Vec::new(),
+            allocated: Allocated::default(),
             grown: anon(if number == 0 { 0 } else { 4096 }),
             returned: anon(if number == 0 { 8192 } else { 0 }),
             resident: Bytes(0),
@@ -46,6 +48,7 @@ fn process(pid: u32, stacks: usize) -> ProcessProfile {
         net: anon(4096),
         events: 1,
         native: Vec::new(),
+        allocated: Allocated::default(),
     };
     let change = 4096 * (i64::try_from(stacks).unwrap() - 1) - 8192 + 4096 + 4096;
     ProcessProfile {
@@ -69,6 +72,7 @@ fn process(pid: u32, stacks: usize) -> ProcessProfile {
         lost_events: 0,
         lost_bytes: Bytes(0),
         overhead: Overhead::default(),
+        lens: None,
         notes: Vec::new(),
     }
 }

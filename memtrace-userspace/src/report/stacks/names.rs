@@ -87,6 +87,7 @@ mod tests {
             net: Memory::ZERO,
             events: 0,
             native: Vec::new(),
+            allocated: crate::profile::Allocated::default(),
         };
         assert_eq!(unattributed(&row(Reason::NativeThread, "gc 12")), "[native thread: gc 12]");
         assert_eq!(unattributed(&row(Reason::Remainder, "")), "[remainder]");

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::{TableOptions, law};
+use super::{TableOptions, allocations, law};
 use crate::profile::{Ending, ProcessProfile, Unattributed};
 use crate::report::figures::{count, duration, mib, mib_unit};
 use crate::report::fit::cut_middle;
@@ -40,6 +40,7 @@ pub(super) fn write(
         duration(probes),
         duration(own)
     )?;
+    allocations::summary(out, process)?;
     let copied: Bytes = process.lines.iter().map(|line| line.copied).sum();
     if copied != Bytes::ZERO {
         writeln!(out, "  Copied    {} on write (no growth of RSS)", mib_unit(copied))?;

@@ -42,6 +42,9 @@ pub(super) fn write(
         Measure::Grown => "Top lines by their own growth (MiB)",
         Measure::Resident => "Top lines by what is resident of their own growth (MiB)",
         Measure::Events => "Top lines by events of their own (MiB)",
+        Measure::Allocated => "Top lines by bytes that they allocated (MiB)",
+        Measure::Allocations => "Top lines by their allocations (MiB)",
+        Measure::Live => "Top lines by live bytes that they allocated (MiB)",
     };
     writeln!(out, "\n{}", emphasis(heading, options.color))?;
     grid.write(out, options.width, options.color, false)?;

@@ -1,0 +1,234 @@
+//! What the allocator lens counts: blocks that were allocated, freed, and live still.
+//!
+//! Figures are exact, or estimates from a part of the time; then their halves in random groups come
+//! with them, from which an interval follows. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use crate::units::{Bytes, Nanos};
+
+/// Groups into which windows of time are dealt, one after the other, to see how much estimates vary.
+pub const GROUPS: usize = 20;
+
+/// How well the cost of a hit is known: a probe costs more in a large program than in the small one
+/// that it was measured in.
+const COST_UNCERTAINTY: f64 = 0.12;
+
+/// What the allocator lens says of a process as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lens {
+    /// When it was attached, since the profile's start.
+    pub began: Nanos,
+    /// Time since then.
+    pub time: Nanos,
+    /// Of that, time in which allocations were recorded; all of it in exact mode.
+    pub recorded: Nanos,
+    /// What probes took of the target's time while allocations were recorded, beside `recorded`.
+    pub slowed: Nanos,
+    /// Windows of time that were counted.
+    pub windows: u64,
+    /// Allocations for which there was no room.
+    pub lost: u64,
+    /// Their bytes.
+    pub lost_bytes: Bytes,
+    /// Frees of blocks that were not recorded: allocated before, or while nothing was recorded.
+    pub unknown_frees: u64,
+    /// Hits of probes.
+    pub hits: u64,
+    /// What they cost the target, by what a hit cost when memtrace began.
+    pub cost: Nanos,
+    /// Whether frees were seen all the time: otherwise blocks may count as live that are gone.
+    pub frees_seen: bool,
+}
+
+impl Lens {
+    /// Whether every allocation since `began` was recorded.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.recorded >= self.time
+    }
+
+    /// By what part an estimate may be wrong because a hit's cost is only known so well: while
+    /// allocations are recorded the target is slower by `slowed / recorded`, which scales them.
+    #[must_use]
+    pub fn uncertainty(&self) -> f64 {
+        if self.is_exact() || self.recorded.0 == 0 {
+            return 0.0;
+        }
+        COST_UNCERTAINTY * self.slowed.0 as f64 / self.recorded.0 as f64
+    }
+
+    /// The part of the time in which allocations were recorded.
+    #[must_use]
+    pub fn part(&self) -> f64 {
+        if self.is_exact() { 1.0 } else { self.recorded.0 as f64 / self.time.0 as f64 }
+    }
+}
+
+/// Blocks and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Blocks {
+    /// How many.
+    pub count: u64,
+    /// Their sizes, as they were asked for.
+    pub bytes: Bytes,
+}
+
+impl AddAssign for Blocks {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What a stack or a line did with blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Allocated {
+    /// Allocated by it.
+    pub all: Blocks,
+    /// Of what it had allocated: freed, by whomever.
+    pub freed: Blocks,
+    /// Of the freed ones: by the same thread, before it had allocated twice again.
+    pub temporary: Blocks,
+    /// Live ones by age in milliseconds, where somebody looked. Ages are cut to five binary digits.
+    pub ages: BTreeMap<u64, Blocks>,
+    /// `all`, dealt into [`GROUPS`] groups of windows; empty where every allocation was recorded.
+    pub groups: Vec<Blocks>,
+}
+
+impl Allocated {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.all == Blocks::default() && self.freed == Blocks::default() && self.ages.is_empty()
+    }
+
+    /// Live blocks: allocated less freed. In a part of a recording's time more may be freed than
+    /// allocated.
+    #[must_use]
+    pub fn live(&self) -> i64 {
+        self.all.count.cast_signed() - self.freed.count.cast_signed()
+    }
+
+    /// Their bytes.
+    #[must_use]
+    pub fn live_bytes(&self) -> Bytes {
+        self.all.bytes - self.freed.bytes
+    }
+
+    /// Live ones that are at least so old, as far as ages are known.
+    #[must_use]
+    pub fn older_than(&self, age: Nanos) -> Blocks {
+        let mut sum = Blocks::default();
+        for blocks in self.ages.range(cut(age.0 / 1_000_000)..).map(|(_, blocks)| *blocks) {
+            sum += blocks;
+        }
+        sum
+    }
+
+    /// Age of the oldest live one.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Nanos> {
+        self.ages.last_key_value().map(|(age, _)| Nanos(age * 1_000_000))
+    }
+
+    /// Between what the true number of allocations, and of bytes, lies with a probability of 95 %.
+    /// `None` where it can't be told.
+    #[must_use]
+    pub fn interval(&self, lens: &Lens) -> Option<[(f64, f64); 2]> {
+        let used = GROUPS.min(usize::try_from(lens.windows).unwrap_or(GROUPS));
+        if self.groups.is_empty() || used < 2 {
+            return None;
+        }
+        let figures: [fn(&Blocks) -> f64; 2] =
+            [|blocks| blocks.count as f64, |blocks| blocks.bytes.0 as f64];
+        Some(figures.map(|figure| {
+            let groups: Vec<f64> = self.groups.iter().take(used).map(figure).collect();
+            let total: f64 = groups.iter().sum();
+            let mean = total / used as f64;
+            let squares: f64 = groups.iter().map(|one| (one - mean).powi(2)).sum();
+            let variance = squares * used as f64 / (used - 1) as f64 * (1.0 - lens.part());
+            let by_chance = QUANTILES[used - 2] * variance.sqrt();
+            let reach = by_chance.hypot(lens.uncertainty() * total);
+            ((total - reach).max(0.0), total + reach)
+        }))
+    }
+}
+
+impl AddAssign<&Self> for Allocated {
+    fn add_assign(&mut self, other: &Self) {
+        self.all += other.all;
+        self.freed += other.freed;
+        self.temporary += other.temporary;
+        for (age, blocks) in &other.ages {
+            *self.ages.entry(*age).or_default() += *blocks;
+        }
+        if self.groups.is_empty() {
+            self.groups.clone_from(&other.groups);
+        } else {
+            for (group, more) in self.groups.iter_mut().zip(&other.groups) {
+                *group += *more;
+            }
+        }
+    }
+}
+
+/// A number without what comes after its first five binary digits: ages differ by a sixteenth at most.
+#[must_use]
+pub const fn cut(number: u64) -> u64 {
+    let digits = u64::BITS - number.leading_zeros();
+    let low = digits.saturating_sub(5);
+    number >> low << low
+}
+
+/// 97.5 % quantiles of Student's t distribution for 1 to 19 degrees of freedom.
+const QUANTILES: [f64; GROUPS - 1] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+    2.145, 2.131, 2.120, 2.110, 2.101, 2.093,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(count: u64) -> Blocks {
+        Blocks { count, bytes: Bytes(100 * count.cast_signed()) }
+    }
+
+    #[test]
+    fn ages_are_cut_by_a_sixteenth_at_most() {
+        for (number, expected) in [(0, 0), (31, 31), (33, 32), (1000, 992), (10_000, 9728)] {
+            assert_eq!(cut(number), expected);
+        }
+        for number in 1..100_000 {
+            assert!(cut(number) <= number && number - cut(number) <= number / 16, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_is_old_enough_is_what_may_be_a_leak() {
+        let mut allocated = Allocated::default();
+        for (age, count) in [(500, 1), (10_000, 2), (60_000, 4)] {
+            allocated.ages.insert(cut(age), blocks(count));
+        }
+        let older = |seconds: u64| allocated.older_than(Nanos(seconds * 1_000_000_000)).count;
+        assert_eq!([older(0), older(1), older(10), older(20), older(100)], [7, 6, 6, 4, 0]);
+        assert_eq!(allocated.oldest(), Some(Nanos(cut(60_000) * 1_000_000)));
+    }
+
+    /// Two groups of 90 and 110 with nine tenths of the time unseen: the deviation of the sum is
+    /// sqrt(2 * 200 * 0.9) = 18.97, and t for one degree of freedom is 12.706.
+    #[test]
+    fn an_interval_follows_from_how_groups_differ() {
+        let lens = Lens { time: Nanos(100), recorded: Nanos(10), windows: 2, ..Lens::default() };
+        let mut allocated = Allocated { all: blocks(200), ..Allocated::default() };
+        assert_eq!(allocated.interval(&lens), None);
+        allocated.groups = vec![Blocks::default(); GROUPS];
+        allocated.groups[0] = blocks(90);
+        allocated.groups[1] = blocks(110);
+        let [count, bytes] = allocated.interval(&lens).unwrap();
+        assert!((count.1 - (200.0 + 12.706 * 360f64.sqrt())).abs() < 0.01, "{count:?}");
+        assert!(count.0.abs() < 0.01 && (bytes.1 - 100.0 * count.1).abs() < 1.0);
+    }
+}

@@ -1,0 +1,354 @@
+//! One process under the lens: where its probes go, which of them are in, and what time they cover.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use memtrace_common::lens::Lens;
+use tracing::debug;
+
+use super::LensPlan;
+use crate::allocator::{self, Function, Library, SeenFiles};
+use crate::kernel::{ALLOCATES, CpuClock, FREES, Probes, ProcessProbe, RETURNS};
+use crate::python::{Images, Interpreter, TargetMemory};
+use crate::session::pace::{Costs, Hits, Looking, Pace, Trials};
+
+/// A target under the lens.
+pub(super) struct Watch {
+    /// The space that is recorded now.
+    pub(super) space: u32,
+    links: Vec<ProcessProbe>,
+    /// Functions of one file each.
+    groups: Vec<Vec<Function>>,
+    pub(super) seen: SeenFiles,
+    /// Files whose functions are probed.
+    files: HashSet<(u64, u64)>,
+    /// Whether CPython's own functions were looked for.
+    python: bool,
+    /// Whether its space has begun.
+    pub(super) begun: bool,
+    /// A window is over that was not told yet.
+    pub(super) to_tell: bool,
+    /// What the kernel side had counted when it was last told.
+    pub(super) told: Lens,
+    /// When to look; always, in exact mode.
+    pub(super) pace: Option<Pace>,
+    /// The time that was not told yet.
+    pub(super) covered: Covered,
+    /// All the time until the last window's end, as told.
+    pub(super) ever: Covered,
+    pid: u32,
+    clock: Option<CpuClock>,
+    /// Since when the next window counts for.
+    since: Mark,
+    /// The window's beginning.
+    window: Mark,
+    /// The beginning of what is done now.
+    state: Mark,
+    trials: Trials,
+}
+
+/// A moment of a target.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: Instant,
+    /// How long it has run on CPUs.
+    ran: Duration,
+    hits: Hits,
+}
+
+/// What a window came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// By how much it is to be multiplied, so that it stands for all time since the one before.
+    pub(super) scale: f64,
+    /// How long the target ran in it.
+    pub(super) ran: Duration,
+    /// What of that probes took.
+    pub(super) cost: Duration,
+}
+
+/// Time that a target ran on CPUs, less what probes took of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Covered {
+    /// All of it.
+    pub(super) time: Duration,
+    /// Of it: recorded.
+    pub(super) recorded: Duration,
+    /// What probes took while it was recorded.
+    pub(super) slowed: Duration,
+    /// Of it: with frees seen.
+    pub(super) frees_seen: Duration,
+}
+
+impl Watch {
+    pub(super) fn new(pid: u32, pace: Option<Pace>) -> Self {
+        let now = Mark { at: Instant::now(), ran: Duration::ZERO, hits: Hits::default() };
+        Self {
+            pid,
+            clock: None,
+            space: 0,
+            links: Vec::new(),
+            groups: Vec::new(),
+            seen: SeenFiles::new(),
+            files: HashSet::new(),
+            python: false,
+            begun: false,
+            to_tell: false,
+            told: Lens::default(),
+            pace,
+            covered: Covered::default(),
+            ever: Covered::default(),
+            since: now,
+            window: now,
+            state: now,
+            trials: Trials::default(),
+        }
+    }
+
+    /// Its clock begins to run, where one is needed.
+    pub(super) fn start_clock(&mut self) {
+        if self.pace.is_some() && self.clock.is_none() {
+            self.clock = CpuClock::of(self.pid).ok();
+        }
+    }
+
+    /// Recording begins.
+    pub(super) fn begin(&mut self, space: u32, lens: Lens) {
+        self.space = space;
+        self.begun = true;
+        self.told = Lens::default();
+        (self.covered, self.ever) = (Covered::default(), Covered::default());
+        self.since = self.mark(lens);
+        (self.window, self.state) = (self.since, self.since);
+    }
+
+    fn mark(&self, lens: Lens) -> Mark {
+        let at = Instant::now();
+        let ran = match &self.clock {
+            Some(clock) => clock.read(),
+            // As if it had run all the time.
+            None => at - self.since.at + self.since.ran,
+        };
+        Mark { at, ran, hits: hits(lens) }
+    }
+
+    /// When its pace wants something.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pace.as_ref().map(|pace| pace.due)
+    }
+
+    /// Whether something is recorded now.
+    pub(super) fn is_recording(&self) -> bool {
+        let looking = self.pace.as_ref().map(|pace| pace.looking);
+        !matches!(looking, Some(Looking::Not | Looking::Frees))
+    }
+
+    /// What hits cost in this target.
+    fn costs(&self, costs: Costs) -> Costs {
+        Costs { factor: self.trials.factor(), ..costs }
+    }
+
+    /// What these hits cost in this target.
+    pub(super) fn cost(&self, hits: Hits, costs: Costs) -> Duration {
+        hits.cost(self.costs(costs))
+    }
+
+    /// A window begins.
+    pub(super) fn begin_window(&mut self, lens: Lens) {
+        self.window = self.mark(lens);
+        self.state = self.window;
+    }
+
+    /// A window with probes on frees begins.
+    pub(super) fn begin_trial(&mut self, lens: Lens) {
+        self.state = self.mark(lens);
+    }
+
+    /// It ends: how long the target ran in it, and what of that probes took.
+    pub(super) fn end_trial(&mut self, lens: Lens, costs: Costs) -> (Duration, Duration) {
+        let now = self.mark(lens);
+        let ran = now.ran.saturating_sub(self.state.ran);
+        let hits = now.hits.since(self.state.hits);
+        self.trials.with_frees(ran, hits);
+        debug!("process {}: {ran:?} with {hits:?}; {:?}", self.pid, self.trials);
+        self.state = now;
+        (ran, self.cost(hits, costs))
+    }
+
+    /// Whether what is done now is over; asks again later if not.
+    pub(super) fn is_over(&mut self, lens: Lens) -> bool {
+        let now = self.mark(lens);
+        let ran = now.ran.saturating_sub(self.state.ran);
+        self.pace.as_mut().is_some_and(|pace| pace.is_over(now.at, ran))
+    }
+
+    /// What was recorded ends here, for now.
+    pub(super) fn end_window(&mut self, lens: Lens, costs: Costs) -> Window {
+        let now = self.mark(lens);
+        let part = now.hits.since(self.window.hits);
+        self.trials.with_all(now.ran.saturating_sub(self.window.ran), part, costs);
+        let costs = self.costs(costs);
+        let of = |before: Mark| {
+            let (ran, cost) =
+                (now.ran.saturating_sub(before.ran), now.hits.since(before.hits).cost(costs));
+            // Costs are not known better than by a few percent.
+            (ran.saturating_sub(cost).max(ran / 50), ran, cost)
+        };
+        let whole = self.window.at <= self.since.at;
+        let ((time, ..), (recorded, ran, cost)) = (of(self.since), of(self.window));
+        let recorded = if whole { time } else { recorded };
+        self.cover(Covered {
+            time,
+            recorded,
+            slowed: cost,
+            frees_seen: if whole { time } else { Duration::ZERO },
+        });
+        (self.since, self.window, self.state) = (now, now, now);
+        let scale = if whole || recorded.is_zero() {
+            1.0
+        } else {
+            time.as_secs_f64() / recorded.as_secs_f64()
+        };
+        Window { scale, ran, cost }
+    }
+
+    /// The time since the last window counts, too: by how much more all that was recorded is to be
+    /// multiplied for that.
+    pub(super) fn end_pause(&mut self, lens: Lens) -> f64 {
+        let now = self.mark(lens);
+        let (pause, before) =
+            (now.ran.saturating_sub(self.since.ran), self.ever.time + self.covered.time);
+        self.cover(Covered { time: pause, ..Covered::default() });
+        (self.since, self.window) = (now, now);
+        if before.is_zero() { 0.0 } else { pause.as_secs_f64() / before.as_secs_f64() }
+    }
+
+    fn cover(&mut self, part: Covered) {
+        self.covered.time += part.time;
+        self.covered.recorded += part.recorded;
+        self.covered.slowed += part.slowed;
+        self.covered.frees_seen += part.frees_seen;
+    }
+
+    /// Takes out the time that was not told yet.
+    pub(super) fn take_covered(&mut self) -> Covered {
+        let part = std::mem::take(&mut self.covered);
+        self.ever.time += part.time;
+        part
+    }
+
+    pub(super) fn attach_library(&mut self, pid: u32, library: Library, probes: &mut Probes) {
+        if self.files.insert(library.file) {
+            debug!("process {pid}: the allocator of {}", library.name);
+            self.add(pid, library.functions, probes);
+        }
+    }
+
+    /// CPython's own functions, once it has started. Returns what the reader should know.
+    pub(super) fn attach_python(
+        &mut self,
+        memory: &TargetMemory,
+        interpreter: &Interpreter,
+        plan: LensPlan,
+        probes: &mut Probes,
+        images: &mut Images,
+    ) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.python || !interpreter.started {
+            return notes;
+        }
+        self.python = true;
+        let pid = memory.pid();
+        match allocator::arenas(memory, interpreter, images) {
+            Some(functions) => self.add(pid, functions, probes),
+            None => notes.push(
+                "allocator lens: where CPython maps its arenas was not found; they are not counted"
+                    .to_owned(),
+            ),
+        }
+        if plan.objects {
+            match allocator::objects(memory, interpreter, images) {
+                Some(objects) => {
+                    self.add(pid, objects.functions, probes);
+                    if objects.inlined {
+                        notes.push(
+                            "allocator lens: this build of CPython has its allocator of small objects \
+                             inside of other functions: most of them can't be seen"
+                                .to_owned(),
+                        );
+                    }
+                }
+                None => notes.push(
+                    "allocator lens: CPython's functions for objects were not found".to_owned(),
+                ),
+            }
+        }
+        notes
+    }
+
+    fn add(&mut self, pid: u32, functions: Vec<Function>, probes: &mut Probes) {
+        if self.is_recording() {
+            self.attach(pid, &functions, probes);
+        }
+        self.groups.push(functions);
+    }
+
+    /// Puts all probes in again.
+    pub(super) fn attach_all(&mut self, pid: u32, probes: &mut Probes) {
+        let groups = std::mem::take(&mut self.groups);
+        for functions in &groups {
+            self.attach(pid, functions, probes);
+        }
+        self.groups = groups;
+    }
+
+    /// Puts those in that tell of frees.
+    pub(super) fn attach_frees(&mut self, pid: u32, probes: &mut Probes) {
+        let groups = std::mem::take(&mut self.groups);
+        for functions in &groups {
+            let freeing: Vec<Function> =
+                functions.iter().filter(|function| !function.allocates()).cloned().collect();
+            self.attach(pid, &freeing, probes);
+        }
+        self.groups = groups;
+    }
+
+    /// Takes all probes off.
+    pub(super) fn detach(&mut self) {
+        for link in self.links.drain(..) {
+            link.close_in_background();
+        }
+    }
+
+    pub(super) fn into_links(self) -> Vec<ProcessProbe> {
+        self.links
+    }
+
+    /// Returns first, so that no call is seen to begin and not to end.
+    fn attach(&mut self, pid: u32, functions: &[Function], probes: &mut Probes) {
+        let Some(path) = functions.first().map(|function| function.point.path.as_path()) else {
+            return;
+        };
+        let places = |allocating: bool| -> Vec<(u64, u64)> {
+            functions
+                .iter()
+                .filter(|function| function.allocates() == allocating)
+                .map(|function| (function.point.file_offset, function.reads.0))
+                .collect()
+        };
+        let order = [(RETURNS, places(true)), (ALLOCATES, places(true)), (FREES, places(false))];
+        for (program, places) in order {
+            if places.is_empty() {
+                continue;
+            }
+            match probes.attach_lens(program, pid, path, &places) {
+                Ok(links) => self.links.extend(links),
+                Err(error) => debug!("process {pid}, {}: {error}", path.display()),
+            }
+        }
+    }
+}
+
+pub(super) fn hits(lens: Lens) -> Hits {
+    Hits { allocations: lens.entered, frees: lens.freed, walk_ns: lens.walk_ns }
+}
