@@ -70,6 +70,10 @@ pub struct RunArgs {
     /// How to trace and report
     #[command(flatten)]
     pub trace: TraceArgs,
+    /// Count how often each line runs, for Occurrences: the one option with which code of memtrace's
+    /// runs in the program. CPython 3.12 or newer
+    #[arg(long, conflicts_with = "duration")]
+    pub count_lines: bool,
     /// The command and its arguments, after `--`
     #[arg(required = true, last = true, value_name = "CMD")]
     pub command: Vec<OsString>,

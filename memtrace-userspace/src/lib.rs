@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod counting;
 pub mod history;
 pub mod kernel;
 pub mod ledger;

@@ -7,6 +7,7 @@ use clap::Parser;
 use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
+use memtrace::command::run::CountError;
 use memtrace::command::{
     attach, color, completions, diff, doctor, explain, output::Output, plot, ps, record, report,
     run, top,
@@ -77,7 +78,7 @@ fn list(
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<FormError>() {
+    if error.is::<FormError>() || error.is::<CountError>() {
         return WRONG_USAGE;
     }
     if let Some(SnapshotError::Exited(_)) = error.downcast_ref() {

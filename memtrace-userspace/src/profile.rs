@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use counts::Counts;
 pub use lines::lines_of;
 pub use memory::Memory;
 pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
 
+mod counts;
 pub mod filter;
 mod lines;
 mod memory;
@@ -88,6 +90,8 @@ pub struct ProcessProfile {
     pub overhead: Overhead,
     /// Sentences for the reader: what limits these figures.
     pub notes: Vec<String>,
+    /// How often lines ran and functions were evaluated, where that was counted.
+    pub counts: Counts,
 }
 
 /// A line of source, by place.

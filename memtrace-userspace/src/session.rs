@@ -6,6 +6,7 @@
 
 mod binding;
 mod child;
+mod counted;
 mod haste;
 mod journal;
 mod kills;

@@ -113,6 +113,7 @@ pub struct Line {
     pub released_bytes: i64,
     pub peak_rss_bytes: i64,
     pub events: u64,
+    pub occurrences: Option<u64>,
 }
 
 /// One source line's own figures, over all functions that share it.

@@ -57,7 +57,7 @@ impl SourceKeeper {
                 let files = position.and_then(|position| files.get(position)?.as_ref());
                 return files.map_or_else(Vec::new, |files| self.of_window(window, files));
             }
-            Entry::Known(_) | Entry::Ended(_) | Entry::Source(_) => {}
+            Entry::Known(_) | Entry::Ended(_) | Entry::Source(_) | Entry::Ran(_) => {}
         }
         Vec::new()
     }

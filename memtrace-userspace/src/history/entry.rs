@@ -49,6 +49,8 @@ pub enum Entry {
     Ended(Ended),
     /// Source text of a function.
     Source(Source),
+    /// How often lines ran, or functions were evaluated.
+    Ran(Ran),
 }
 
 /// What a history is about.
@@ -258,4 +260,26 @@ pub struct Source {
     pub changed: bool,
     /// Why there are no lines, as the end of a sentence.
     pub unreadable: Option<String>,
+}
+
+/// How often places of a space ran since the last such entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Which.
+    pub space: SpaceId,
+    /// Since the start.
+    pub at: Nanos,
+    /// What was counted.
+    pub counted: Counted,
+    /// By place; a function's is its first line.
+    pub counts: Vec<(PlaceId, u64)>,
+}
+
+/// What somebody counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Executions of lines.
+    Lines,
+    /// Evaluations of functions.
+    Functions,
 }

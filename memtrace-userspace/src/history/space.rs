@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use memtrace_common::limits::MAX_FRAMES;
 
-use super::entry::{Began, Change, Ended, Known, StackId, ThreadId, Window};
+use super::entry::{Began, Change, Ended, Known, Ran, StackId, ThreadId, Window};
 use super::moments::{Moments, Stretch};
+use super::runs::Runs;
 use super::tables::{Stack, Tables};
 use crate::profile::{
     Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Reason, StackFigures,
@@ -39,6 +40,7 @@ pub(super) struct SpaceHistory {
     /// What was found present at the end, where that is in the range.
     present: HashMap<(StackId, ThreadId), Bytes>,
     moments: Moments,
+    runs: Runs,
     /// RSS at the beginning of the range.
     before: Memory,
     after: Memory,
@@ -61,6 +63,7 @@ impl SpaceHistory {
             totals: HashMap::new(),
             present: HashMap::new(),
             moments: Moments::new(),
+            runs: Runs::default(),
             before: began.before,
             after: began.before,
             peak: began.before.total(),
@@ -138,6 +141,13 @@ impl SpaceHistory {
         }
     }
 
+    /// Adds counts, whose names were checked.
+    pub(super) fn ran(&mut self, ran: &Ran, range: &RangeInclusive<Nanos>) {
+        if ran.at <= *range.end() && (ran.at > *range.start() || *range.start() == Nanos(0)) {
+            self.runs.add(ran);
+        }
+    }
+
     /// Its profile; times are counted from `from`.
     pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
         let mut summing = Summing::default();
@@ -147,6 +157,7 @@ impl SpaceHistory {
             let resident = self.present.get(owner).copied().unwrap_or(total.held);
             summing.add(*owner, total, resident, tables);
         }
+        summing.functions.extend(self.runs.functions(tables));
         let lines = lines_of(&summing.stacks);
         let position: HashMap<&Arc<Place>, usize> =
             lines.iter().enumerate().map(|(index, line)| (&line.place, index)).collect();
@@ -190,6 +201,7 @@ impl SpaceHistory {
             lost_bytes: self.lost,
             overhead: self.overhead,
             notes: self.notes(summing.truncated),
+            counts: self.runs.counts(tables),
             stacks: summing.stacks,
         }
     }

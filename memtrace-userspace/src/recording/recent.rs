@@ -46,7 +46,8 @@ impl Recent {
     pub fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Window(window) => self.windows.push_back(window),
-            Entry::Ended(_) => self.ends.push(entry),
+            // Counts come at the end, once for each process.
+            Entry::Ended(_) | Entry::Ran(_) => self.ends.push(entry),
             Entry::Names(_) | Entry::Began(_) | Entry::Known(_) | Entry::Source(_) => {
                 self.lasting.push(entry);
             }

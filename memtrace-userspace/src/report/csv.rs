@@ -1,6 +1,7 @@
 //! Rows for spreadsheets and data frames: all figures of the JSON report, one row a line.
 //!
-//! For each process a row `before`, the lines, the unattributed rows, a row `gap` if the law is
+//! For each process a row `before`, the lines, the unattributed rows, the functions whose evaluations
+//! were counted, a row `gap` if the law is
 //! broken, and a row `after`. In the columns `net…bytes` all rows of a process but the last add up to
 //! the last: the law. Columns are added at the end, never renamed or moved. A text that a spreadsheet
 //! would take for a formula gets an apostrophe before it; control characters are escaped. RSS over
@@ -16,11 +17,11 @@ use super::json::{self, ending};
 use super::measure::Measure;
 use super::printable;
 use super::table::summary::command_line;
-use crate::profile::{LineFigures, Memory, ProcessProfile, Profile, Unattributed};
+use crate::profile::{LineFigures, Memory, Place, ProcessProfile, Profile, Unattributed};
 use crate::units::{Bytes, Nanos};
 
 /// The first row.
-const HEADER: [&str; 39] = [
+const HEADER: [&str; 41] = [
     "kind",
     "process",
     "pid",
@@ -60,6 +61,8 @@ const HEADER: [&str; 39] = [
     "duration_ns",
     "kernel",
     "exact",
+    "occurrences",
+    "evaluations",
 ];
 
 /// Writes all rows, the lines sorted by their own `sort`, largest first.
@@ -69,13 +72,18 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
     for (process, number) in profile.processes.iter().zip(1..) {
         let same = Row { process: number, pid: process.pid, ..Row::default() };
         rows.serialize(Row::new(&same, "before", process.before))?;
-        let mut lines: Vec<_> = process.lines.iter().collect();
+        let quiet = process.counts.quiet_lines(&process.lines);
+        let mut lines: Vec<_> = process.lines.iter().chain(&quiet).collect();
         lines.sort_by_key(|line| Reverse(sort.of_line(line))); // stable: else as they were
         for line in lines {
-            rows.serialize(Row::line(&same, line))?;
+            let occurrences = process.counts.executions_of(&line.place);
+            rows.serialize(Row { occurrences, ..Row::line(&same, line) })?;
         }
         for row in &process.unattributed {
             rows.serialize(Row::unattributed(&same, row))?;
+        }
+        for (place, evaluations) in process.counts.evaluations.iter().flatten() {
+            rows.serialize(Row::evaluated(&same, place, *evaluations))?;
         }
         let gap = process.law_gap();
         if gap != Memory::ZERO {
@@ -129,6 +137,8 @@ struct Row<'a> {
     duration_ns: Option<Nanos>,
     kernel: Option<Cow<'a, str>>,
     exact: Option<bool>,
+    occurrences: Option<u64>,
+    evaluations: Option<u64>,
 }
 
 impl<'a> Row<'a> {
@@ -161,6 +171,18 @@ impl<'a> Row<'a> {
             events: Some(line.events),
             self_events: Some(line.self_events),
             ..Self::new(same, "line", line.self_net)
+        }
+    }
+
+    /// A function that was evaluated: no memory.
+    fn evaluated(same: &Self, place: &'a Place, evaluations: u64) -> Self {
+        Self {
+            file: Some(cell(&place.file)),
+            line: Some(place.line),
+            function: Some(cell(&place.function)),
+            function_line: Some(place.function_line),
+            evaluations: Some(evaluations),
+            ..Self::new(same, "evaluated", Memory::ZERO)
         }
     }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use self::escape::TerminalSafe;
-use crate::profile::{Ending, LineFigures, Memory, Moment, ProcessProfile, Profile, Unattributed};
+use crate::profile::{
+    Counts, Ending, LineFigures, Memory, Moment, ProcessProfile, Profile, Unattributed,
+};
 use crate::units::{Bytes, Nanos};
 
 pub(super) mod escape;
@@ -21,7 +23,9 @@ pub const SCHEMA: &str = "memtrace.report/1";
 
 /// Writes `profile` as one document and a newline.
 pub fn write(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
-    write_document(out, &Document::of(profile))
+    let quiet = profile.processes.iter().map(|it| it.counts.quiet_lines(&it.lines));
+    let quiet: Vec<_> = quiet.collect();
+    write_document(out, &Document::of(profile, &quiet))
 }
 
 /// Writes any document in this way.
@@ -67,6 +71,8 @@ struct Process<'a> {
     overhead: Cost,
     notes: &'a [String],
     lines: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluations: Option<Vec<Evaluated<'a>>>,
     timeline: Vec<Point>,
 }
 
@@ -120,10 +126,22 @@ struct Line<'a> {
     peak_rss_bytes: Bytes,
     events: u64,
     self_events: u64,
+    /// Executions, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrences: Option<u64>,
+}
+
+/// How often a function was evaluated.
+#[derive(Serialize)]
+struct Evaluated<'a> {
+    file: &'a str,
+    function: &'a str,
+    function_line: u32,
+    evaluations: u64,
 }
 
 impl<'a> Document<'a> {
-    fn of(profile: &'a Profile) -> Self {
+    fn of(profile: &'a Profile, quiet: &'a [Vec<LineFigures>]) -> Self {
         Self {
             schema: SCHEMA,
             started_at: rfc3339(profile.started_at),
@@ -131,13 +149,14 @@ impl<'a> Document<'a> {
             lens: ["rss"],
             kernel: &profile.kernel,
             exact: profile.exact,
-            processes: profile.processes.iter().map(Process::of).collect(),
+            processes: profile.processes.iter().zip(quiet).map(Process::of).collect(),
         }
     }
 }
 
 impl<'a> Process<'a> {
-    fn of(process: &'a ProcessProfile) -> Self {
+    /// `quiet` lines ran and changed nothing.
+    fn of((process, quiet): (&'a ProcessProfile, &'a Vec<LineFigures>)) -> Self {
         let attributed = process.attributed();
         let law_gap = process.law_gap();
         Self {
@@ -166,7 +185,21 @@ impl<'a> Process<'a> {
                 userspace_cpu_ns: process.overhead.userspace_cpu,
             },
             notes: &process.notes,
-            lines: process.lines.iter().map(Line::of).collect(),
+            lines: process
+                .lines
+                .iter()
+                .chain(quiet)
+                .map(|line| Line::of(line, &process.counts))
+                .collect(),
+            evaluations: process.counts.evaluations.as_ref().map(|counts| {
+                let evaluated = counts.iter().map(|(place, count)| Evaluated {
+                    file: &place.file,
+                    function: &place.function,
+                    function_line: place.function_line,
+                    evaluations: *count,
+                });
+                evaluated.collect()
+            }),
             timeline: process.moments.iter().map(Point::of).collect(),
         }
     }
@@ -203,7 +236,7 @@ impl<'a> UnattributedRow<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(line: &'a LineFigures) -> Self {
+    fn of(line: &'a LineFigures, counts: &Counts) -> Self {
         Self {
             file: &line.place.file,
             line: line.place.line,
@@ -221,6 +254,7 @@ impl<'a> Line<'a> {
             peak_rss_bytes: line.peak_rss,
             events: line.events,
             self_events: line.self_events,
+            occurrences: counts.executions_of(&line.place),
         }
     }
 }

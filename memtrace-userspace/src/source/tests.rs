@@ -181,6 +181,7 @@ fn only_files_that_the_table_shows_are_read() {
         lost_bytes: Bytes::ZERO,
         overhead: Overhead::default(),
         notes: Vec::new(),
+        counts: Default::default(),
     };
     let profile = Profile {
         started_at: SystemTime::UNIX_EPOCH,

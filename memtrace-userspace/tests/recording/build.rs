@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use memtrace::history::entry::{
-    Began, Change, Ended, Function, FunctionId, Known, Names, PlaceId, PlaceName, Source, SpaceId,
-    StackId, StackName, TextId, ThreadId, ThreadName, Window,
+    Began, Change, Counted, Ended, Function, FunctionId, Known, Names, PlaceId, PlaceName, Ran,
+    Source, SpaceId, StackId, StackName, TextId, ThreadId, ThreadName, Window,
 };
 use memtrace::history::{Entry, Head};
 use memtrace::profile::{Ending, Memory, Reason};
@@ -145,6 +145,17 @@ impl Course {
                 Entry::Source(Source { space, file, first_line, lines, changed, unreadable })
             }
             6 => self.ended(),
+            7 => {
+                let counted =
+                    if self.random.one_in(2) { Counted::Lines } else { Counted::Functions };
+                let count = self.random.below(5);
+                let (space, at) = (self.some_space(), Nanos(self.random.below(1 << 40)));
+                let mut counts = Vec::new();
+                for _ in 0..count {
+                    counts.push((PlaceId(self.id(self.places)), self.random.below(1 << 40)));
+                }
+                Entry::Ran(Ran { space, at, counted, counts })
+            }
             _ => self.window(),
         }
     }

@@ -9,7 +9,7 @@ use super::{read, recorded};
 
 #[test]
 fn any_sound_course_comes_back_as_it_was() {
-    let mut kinds = [0; 6];
+    let mut kinds = [0; 7];
     for seed in 1..=200 {
         let entries = Course::entries(seed, 60);
         for entry in &entries {
@@ -20,6 +20,7 @@ fn any_sound_course_comes_back_as_it_was() {
                 Entry::Window(_) => 3,
                 Entry::Ended(_) => 4,
                 Entry::Source(_) => 5,
+                Entry::Ran(_) => 6,
             }] += 1;
         }
         let (back, stop) = read(&recorded(&entries));

@@ -53,6 +53,7 @@ pub(crate) fn process(pid: u32, command: &[&str], before: Memory) -> ProcessProf
         lost_bytes: Bytes::ZERO,
         overhead: Overhead::default(),
         notes: Vec::new(),
+        counts: Default::default(),
     }
 }
 

@@ -270,6 +270,7 @@ fn process() -> ProcessProfile {
         lost_bytes: Bytes::ZERO,
         overhead: Overhead { probe: Nanos(2_418_000_000), userspace_cpu: Nanos(1_106_000_000) },
         notes: Vec::new(),
+        counts: Default::default(),
         stacks,
         lines,
     }
