@@ -15,7 +15,7 @@ use crate::maps::{
 };
 use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
-use crate::{atomic, counter, emit};
+use crate::{atomic, calls, counter, emit};
 
 #[inline(always)]
 fn next_space() -> u32 {
@@ -271,6 +271,7 @@ pub fn code_freed(code: u64) {
     let Some(process) = PROCESSES.get_ptr(pid) else { return };
     // SAFETY: map memory.
     let Some(space) = space_at(unsafe { (*process).mm }) else { return };
+    calls::freed(space, code);
     let key = CodeKey { code, space: u64::from(space.id) };
     if CODES_SENT.remove(key).is_err() {
         return;

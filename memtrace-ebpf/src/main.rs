@@ -8,6 +8,7 @@
 #![expect(internal_features, reason = "atomic exchange; see atomic.rs")]
 
 mod atomic;
+mod calls;
 mod counter;
 mod emit;
 mod growth;
@@ -79,6 +80,20 @@ pub fn code_dealloc(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn eval_frame(ctx: ProbeContext) -> u32 {
     lifecycle::frame_evaluated(ctx.arg(0).unwrap_or(0));
+    0
+}
+
+/// A frame is evaluated: (PyThreadState *, frame, …), from CPython 3.9 on.
+#[uprobe]
+pub fn calls(ctx: ProbeContext) -> u32 {
+    calls::evaluated(ctx.arg(1).unwrap_or(0));
+    0
+}
+
+/// A frame is evaluated: (PyFrameObject *, …), up to CPython 3.8.
+#[uprobe]
+pub fn calls_of_frame(ctx: ProbeContext) -> u32 {
+    calls::evaluated(ctx.arg(0).unwrap_or(0));
     0
 }
 

@@ -219,6 +219,17 @@ extern "C" fn send_code_of_frame(index: u32, space: *mut *mut Space) -> i64 {
     0
 }
 
+/// Sends the code object at this address, which is in no stack, unless user space has it.
+#[inline(always)]
+pub fn name_code(space: &mut Space, code: u64) {
+    let Some(scratch) = scratch() else { return };
+    // As the first of two frames: the outermost one's would be taken for the main program's.
+    scratch.walk.depth = 2;
+    // SAFETY: there is a first frame.
+    unsafe { (*scratch.walk.frames.as_mut_ptr()).code = code };
+    repeat(1, send_code_of_frame, space);
+}
+
 /// Bytes of a file name's end that a fingerprint looks at.
 const FINGERPRINT_BYTES: usize = 64;
 

@@ -91,6 +91,10 @@ pub struct TraceArgs {
     /// How to probe
     #[command(flatten)]
     pub probes: ProbeArgs,
+    /// Count evaluations by function, by a breakpoint in the interpreter: each takes about 1.3 µs.
+    /// From 3.11 on only what C calls is an evaluation of its own
+    #[arg(long, conflicts_with = "no_uprobes")]
+    pub calls: bool,
     /// Say nothing on standard error but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

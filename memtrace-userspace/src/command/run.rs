@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::form::Form;
 use super::output::Output;
 use super::started::Started;
-use super::trace::{plan, report};
+use super::trace::{plan_of, report};
 use crate::cli::RunArgs;
 use crate::counting::{Counting, Isolated, isolated};
 use crate::session::Session;
@@ -40,7 +40,7 @@ pub async fn run(args: &RunArgs) -> Result<u8> {
     let form = Form::prepare(&args.trace.form, Output::beside_a_command)?;
     let counting = args.count_lines.then(|| prepare_counting(&args.command)).transpose()?;
     let environment: Vec<_> = counting.iter().map(python_path).collect();
-    let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
+    let mut session = Session::open(&plan_of(&args.trace))?;
     let mut started = Started::begin(&mut session, &args.command, &environment)?;
     session.run(started.until_end(args.trace.duration)).await?;
     if let Some(counting) = &counting {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::form::Form;
-use crate::cli::{Bind, ProbeArgs};
+use crate::cli::{Bind, ProbeArgs, TraceArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
 use crate::session::{Binding, Plan, Traced, look_at};
@@ -25,10 +25,16 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
             Bind::FrameEval => Binding::FrameEvaluation,
         },
         uprobes: !args.no_uprobes,
+        calls: false,
         window: WINDOW,
         keep_entries: false,
         options: Options { ring_bytes: args.ring_bytes, verbose },
     }
+}
+
+/// The plan of `attach` and `run`.
+pub(super) fn plan_of(args: &TraceArgs) -> Plan {
+    Plan { calls: args.calls, ..plan(&args.probes, args.verbose) }
 }
 
 /// Looks at processes, each once. One that can't be traced is an error.

@@ -19,6 +19,8 @@ use memtrace_common::settings::{
 };
 use tracing::debug;
 
+mod calls;
+
 use super::btf::{BtfError, KernelTypes};
 use super::object::Object;
 use super::offsets;
@@ -138,6 +140,7 @@ pub struct Probes {
     processes: Table<u32, Process>,
     requests: Table<u32, Request>,
     threads: Table<u32, Thread>,
+    calls: Table<calls::Code, u64>,
     next_space: Array<MapData, u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
 }
@@ -188,6 +191,7 @@ impl Probes {
             processes: table(&mut ebpf, "PROCESSES")?,
             requests: table(&mut ebpf, "REQUESTS")?,
             threads: table(&mut ebpf, "THREADS")?,
+            calls: table(&mut ebpf, "CALLS")?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             ebpf,

@@ -16,6 +16,7 @@ impl Targets {
         self.read_tallies();
         let all = self.open_events();
         let at = self.journal.now();
+        self.tell_calls(at, None, false);
         let Self { targets, journal, .. } = self;
         for target in targets.values_mut().filter(|target| target.is_live()) {
             target.close_window(at, all, journal);
@@ -40,6 +41,7 @@ impl Targets {
     /// their growth. The kernel side's last word was read.
     pub(super) fn end_live(&mut self) {
         let (all, at) = (self.open_events(), self.journal.now());
+        self.tell_calls(at, None, true);
         let Self { targets, journal, order, .. } = self;
         for space in order {
             if let Some(target) = targets.get_mut(space).filter(|target| target.is_live()) {
