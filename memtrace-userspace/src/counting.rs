@@ -75,13 +75,18 @@ impl Counting {
         let Ok(entries) = fs::read_dir(self.counts()) else { return Vec::new() };
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         names.sort();
-        names.iter().take(counts::MAX_FILES).filter_map(|path| counts::read(path)).collect()
+        let mut room = counts::MAX_BYTES;
+        names
+            .iter()
+            .take(counts::MAX_FILES)
+            .filter_map(|path| counts::read(path, &mut room))
+            .collect()
     }
 
     /// Whether the command's own interpreter was too old, and therefore ended at once.
     #[must_use]
     pub fn refusal(&self) -> Option<TooOld> {
-        let text = counts::text(&self.counts().join("refused"))?;
+        let text = counts::text(&self.counts().join("refused"), &mut 4096)?;
         let (version, executable) = text.split_once('\t')?;
         Some(TooOld { version: version.to_owned(), executable: executable.to_owned() })
     }

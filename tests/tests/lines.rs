@@ -9,7 +9,7 @@ use harness::interpreters::{Interpreter, all, for_each, newest};
 use harness::memtrace::{self, finish};
 use harness::report::{Process, Report};
 use harness::target::program;
-use harness::{Context, Result, bail, check, ensure, resources};
+use harness::{Context, Result, bail, check, ensure, profiler, resources};
 
 /// The first minor version that can count.
 const COUNTS: u32 = 12;
@@ -175,5 +175,25 @@ fn a_process_without_counts_says_so() -> Result<()> {
     ensure!(process.more["notes"].to_string().contains("lines were not counted"), "{process:?}");
     let counted = process.lines.iter().filter(|line| line.occurrences.is_some()).count();
     ensure!(counted == 0, "{counted} lines have executions");
+    Ok(())
+}
+
+#[test]
+fn occurrences_are_memory_profilers() -> Result<()> {
+    let (python, script) = (profiler::interpreter()?, program("profiled.py"));
+    let theirs = profiler::occurrences(&script, &["500"])?;
+    let text = |path: &std::path::Path| path.to_str().map(str::to_owned).context("text");
+    let command = [&*text(&python)?, &*text(&script)?, "500"];
+    let (tracer, _program) = Tracer::run(&["--count-lines"], &command, |_| Ok(()))?;
+    let report = tracer.wait()?.report()?;
+    let (process, _) = family(&report)?;
+    let ours: BTreeMap<u32, u64> = process
+        .lines
+        .iter()
+        .filter(|line| matches!(&*line.function, "numbers" | "keeps" | "parses"))
+        .filter_map(|line| Some((line.line, line.occurrences?)))
+        .collect();
+    let theirs: BTreeMap<u32, u64> = theirs.into_iter().collect();
+    ensure!(ours == theirs, "ours {ours:?}\ntheirs {theirs:?}");
     Ok(())
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 
 /// Processes of one command whose counts are read: as many as there can be targets.
 pub(super) const MAX_FILES: usize = memtrace_common::limits::MAX_SPACES as usize;
-/// More than the counts of a million lines.
-const MAX_BYTES: u64 = 64 << 20;
+/// Bytes of all of them: more than the counts of ten million lines.
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 /// No line ran more often: a century of nanoseconds.
 const MAX_COUNT: u64 = 1 << 52;
 
@@ -55,25 +55,27 @@ impl CountedFunction {
     }
 }
 
-/// The text of a regular file that is not too large.
-pub(super) fn text(path: &Path) -> Option<String> {
+/// The text of a regular file that there is `room` for, which it takes.
+pub(super) fn text(path: &Path, room: &mut u64) -> Option<String> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > *room {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    file.take(*room).read_to_end(&mut bytes).ok()?;
+    *room -= bytes.len() as u64;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The counts in the file of that name, whose first part is the pid.
-pub(super) fn read(path: &Path) -> Option<CountedProcess> {
+pub(super) fn read(path: &Path, room: &mut u64) -> Option<CountedProcess> {
     let (pid, random) = path.file_name()?.to_str()?.split_once('-')?;
     if random.contains('.') {
         return None; // not finished
     }
-    let functions = parse(&text(path)?)?;
+    let functions = parse(&text(path, room)?)?;
     Some(CountedProcess { pid: pid.parse().ok()?, functions })
 }
 

@@ -76,14 +76,19 @@ def _count(here, put):
 
     def sum_up(key, table):
         sums = totals.setdefault(key, {})
-        for number, count in table.items():
+        for number, count in list(table.items()):
             if count:
                 sums[number] = sums.get(number, 0) + count
 
     def meet(code):
         lines = {number for _, _, number in code.co_lines() if number}
-        table = tables[id(code)] = dict.fromkeys(lines, 0)
-        table[0] = 0
+        fresh = dict.fromkeys(lines, 0)
+        fresh[0] = 0
+        # In this order, since another thread may meet it too: no line of it runs before all is there.
+        local(tool, code, events.LINE | events.JUMP)
+        table = tables.setdefault(id(code), fresh)
+        if table is not fresh:
+            return table
         first = code.co_firstlineno
         key = (code.co_filename, code.co_qualname, first, max(lines, default=first))
 
@@ -102,7 +107,6 @@ def _count(here, put):
             if is_ours(code):
                 return disable
             table = meet(code)
-            local(tool, code, events.LINE | events.JUMP)
         table[0] += 1
         met = (code, table)
 
@@ -146,12 +150,13 @@ def _count(here, put):
         written = True
         monitoring.set_events(tool, 0)
         for number, (_, key) in list(alive.items()):
-            sum_up(key, tables[number])
+            # Another thread's code may have died since.
+            sum_up(key, tables.get(number, {}))
         rows = []
-        for (file, name, first, last), sums in totals.items():
+        for (file, name, first, last), sums in list(totals.items()):
             rows.append("F\t%d\t%d\t%d\t%s\t%s\n" % (
                 first, last, sums.pop(0, 0), escaped(file), escaped(name)))
-            rows.extend("L\t%d\t%d\n" % row for row in sums.items())
+            rows.extend("L\t%d\t%d\n" % row for row in list(sums.items()))
         put("%d-%s" % (os.getpid(), os.urandom(4).hex()), "".join(rows) + "end\n")
 
     exit_at_once = os._exit
