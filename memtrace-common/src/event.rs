@@ -34,6 +34,8 @@ pub mod tag {
     pub const COPIED: u32 = 11;
     /// [`crate::native::Native`], then bytes of the stack
     pub const NATIVE: u32 = 32;
+    /// [`super::Evaluated`]
+    pub const EVALUATED: u32 = 16;
 }
 
 /// The start of every record.
@@ -241,6 +243,19 @@ pub struct CodeFreed {
     pub code: u64,
 }
 const _: () = assert!(size_of::<CodeFreed>() == 16);
+
+/// How often a code object was evaluated that is about to be freed.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evaluated {
+    /// [`tag::EVALUATED`]
+    pub header: Header,
+    /// Its address.
+    pub code: u64,
+    /// Evaluations since its first one.
+    pub count: u64,
+}
+const _: () = assert!(size_of::<Evaluated>() == 24);
 
 /// A traced process forked. The header's space is the child's, which starts with `pages`.
 #[repr(C)]

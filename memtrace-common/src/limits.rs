@@ -41,6 +41,9 @@ pub const MAX_STACKS_SENT: u32 = 32_768;
 /// Code objects remembered as already sent, as [`MAX_STACKS_SENT`].
 pub const MAX_CODES_SENT: u32 = 32_768;
 
+/// Code objects whose evaluations are counted, as [`MAX_CODES_SENT`]. Those beyond share one count.
+pub const MAX_CODES_COUNTED: u32 = 32_768;
+
 /// Bytes of one piece of text in the ring buffer.
 pub const TEXT_CHUNK: usize = 1024;
 

@@ -12,6 +12,7 @@ use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use memtrace_common::lens::Lens;
 use memtrace_common::settings::{LIVE, Space};
 
+pub use self::maps::CLAIMED;
 use crate::maps::SPACES;
 use crate::task::Current;
 

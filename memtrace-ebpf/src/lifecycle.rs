@@ -16,7 +16,7 @@ use crate::maps::{
 };
 use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
-use crate::{alloc, atomic, counter, emit};
+use crate::{alloc, atomic, calls, counter, emit};
 
 #[inline(always)]
 fn next_space() -> u32 {
@@ -287,6 +287,7 @@ pub fn code_freed(code: u64) {
     let Some(process) = PROCESSES.get_ptr(pid) else { return };
     // SAFETY: map memory.
     let Some(space) = space_at(unsafe { (*process).mm }) else { return };
+    calls::freed(space, code);
     let key = CodeKey { code, space: u64::from(space.id) };
     if CODES_SENT.remove(key).is_err() {
         return;

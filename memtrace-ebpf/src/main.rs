@@ -9,6 +9,7 @@
 
 mod alloc;
 mod atomic;
+mod calls;
 mod counter;
 mod emit;
 mod growth;
@@ -102,6 +103,20 @@ pub fn alloc_return(ctx: RetProbeContext) -> u32 {
 #[uprobe]
 pub fn alloc_free(ctx: ProbeContext) -> u32 {
     alloc::freed(&ctx);
+    0
+}
+
+/// A frame is evaluated: (PyThreadState *, frame, …), from CPython 3.9 on.
+#[uprobe]
+pub fn calls(ctx: ProbeContext) -> u32 {
+    calls::evaluated(ctx.arg(1).unwrap_or(0));
+    0
+}
+
+/// A frame is evaluated: (PyFrameObject *, …), up to CPython 3.8.
+#[uprobe]
+pub fn calls_of_frame(ctx: ProbeContext) -> u32 {
+    calls::evaluated(ctx.arg(0).unwrap_or(0));
     0
 }
 

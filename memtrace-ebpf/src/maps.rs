@@ -1,10 +1,11 @@
 //! Every map on one screen: who writes it, who reads it.
 
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use memtrace_common::event;
 use memtrace_common::limits::{
-    DEFAULT_RING_BYTES, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT, MAX_THREADS,
+    DEFAULT_RING_BYTES, MAX_CODES_COUNTED, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT, MAX_THREADS,
     TEXT_CHUNK,
 };
 use memtrace_common::settings::{KernelLayout, Process, Ram, Request, Space, Thread};
@@ -92,6 +93,12 @@ pub struct CodeKey {
 /// Code objects whose names user space has, with a fingerprint of each.
 #[map]
 pub static CODES_SENT: LruHashMap<CodeKey, u64> = LruHashMap::with_max_entries(MAX_CODES_SENT, 0);
+
+/// Evaluations by code object, with `--calls`. Made and counted by the kernel side, fetched and
+/// removed by user space. Memory is taken as it is needed: mostly there is no `--calls`.
+#[map]
+pub static EVALUATIONS: HashMap<CodeKey, u64> =
+    HashMap::with_max_entries(MAX_CODES_COUNTED, BPF_F_NO_PREALLOC);
 
 /// A text record being made.
 #[repr(C)]

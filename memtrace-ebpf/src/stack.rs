@@ -15,7 +15,9 @@ use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
 use memtrace_common::walk::{self, Frame, mix};
 
 use crate::emit;
-use crate::maps::{CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, TRACEPOINTS, scratch_of};
+use crate::maps::{
+    ALLOCATOR, CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, TRACEPOINTS, scratch_of,
+};
 use crate::memory::UserMemory;
 use crate::ram::PagedMemory;
 use crate::task::Current;
@@ -228,6 +230,17 @@ extern "C" fn send_code_of_frame<const OF: u32>(index: u32, space: *mut *mut Spa
     }
     scratch.busy = 0;
     0
+}
+
+/// Sends the code object at this address, which is in no stack, unless user space has it.
+#[inline(always)]
+pub fn name_code(space: &mut Space, code: u64) {
+    let Some(scratch) = scratch_of::<ALLOCATOR>() else { return };
+    // As the first of two frames: the outermost one's would be taken for the main program's.
+    scratch.walk.depth = 2;
+    // SAFETY: there is a first frame.
+    unsafe { (*scratch.walk.frames.as_mut_ptr()).code = code };
+    repeat(1, send_code_of_frame::<ALLOCATOR>, space);
 }
 
 /// Bytes of a file name's end that a fingerprint looks at.

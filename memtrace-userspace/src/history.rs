@@ -21,6 +21,7 @@ pub use tables::Tables;
 mod allocations;
 pub mod entry;
 mod moments;
+mod runs;
 mod sources;
 mod space;
 mod tables;
@@ -153,6 +154,14 @@ impl History {
             Entry::Source(source) => {
                 let index = self.index_of(source.space)?;
                 self.sources.add(index, self.tables.text(source.file)?, source);
+            }
+            Entry::Ran(ran) => {
+                for (place, _) in &ran.counts {
+                    self.tables.check_place(*place)?;
+                }
+                self.last = self.last.max(ran.at);
+                let range = self.range.clone();
+                self.space(ran.space)?.ran(ran, &range);
             }
         }
         Ok(())

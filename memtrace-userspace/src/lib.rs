@@ -10,6 +10,7 @@
 pub mod allocator;
 pub mod cli;
 pub mod command;
+pub mod counting;
 pub mod daemon;
 pub mod history;
 pub mod kernel;

@@ -7,6 +7,7 @@ use clap::Parser;
 use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
+use memtrace::command::run::CountError;
 use memtrace::command::{
     attach, calibrate, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps,
     push, record, report, run, top,
@@ -83,6 +84,7 @@ fn list(
 
 fn code_of(error: &anyhow::Error) -> u8 {
     if error.is::<FormError>()
+        || error.is::<CountError>()
         || error.is::<ConfigError>()
         || error.is::<BackendError>()
         || error.is::<SettingsError>()

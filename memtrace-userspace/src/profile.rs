@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use allocated::{Allocated, Blocks, Lens};
+pub use counts::Counts;
 pub use lines::lines_of;
 pub use memory::Memory;
 pub use native::{NativeFigures, NativeFrame, NativeRow};
@@ -15,6 +16,7 @@ pub use sources::{SourceText, SourceTexts};
 use crate::units::{Bytes, Nanos};
 
 pub mod allocated;
+mod counts;
 pub mod filter;
 mod lines;
 mod memory;
@@ -95,6 +97,8 @@ pub struct ProcessProfile {
     pub lens: Option<Lens>,
     /// Sentences for the reader: what limits these figures.
     pub notes: Vec<String>,
+    /// How often lines ran and functions were evaluated, where that was counted.
+    pub counts: Counts,
 }
 
 /// A line of source, by place.

@@ -5,7 +5,9 @@
 //! shutdown order is written once, in [`Session::finish`].
 
 mod binding;
+mod calls;
 mod child;
+mod counted;
 pub mod facts;
 mod haste;
 mod journal;
@@ -107,6 +109,8 @@ pub struct Plan {
     pub binding: Binding,
     /// Notice the deaths of code objects by a uprobe in each target.
     pub uprobes: bool,
+    /// Count evaluations by function.
+    pub calls: bool,
     /// Length of a window of time.
     pub window: Duration,
     /// Keep the entries of the history for [`Session::take_entries`].

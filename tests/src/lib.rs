@@ -16,6 +16,7 @@ pub mod measure;
 pub mod memory;
 pub mod memtrace;
 pub mod process;
+pub mod profiler;
 pub mod recorder;
 pub mod replayed;
 pub mod report;

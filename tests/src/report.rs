@@ -170,6 +170,7 @@ pub struct Line {
     pub events: u64,
     #[serde(flatten)]
     pub blocks: Blocks,
+    pub occurrences: Option<u64>,
 }
 
 /// One source line's own figures, over all functions that share it.

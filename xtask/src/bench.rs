@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what tracing costs, as the program `bench` of the crate `tests` measures it;
 //! with `--recording`, how large recordings get, as `bench_recording` does; with `--probe`, what the
-//! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes.
+//! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes;
+//! with `--lines`, what counting lines costs beside memory_profiler.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
@@ -20,6 +21,9 @@ pub(crate) struct Options {
     /// Measure one look by `memtrace explain`
     #[arg(long, conflicts_with_all = ["recording", "probe"])]
     explain: bool,
+    /// Measure `memtrace run --count-lines` against memory_profiler
+    #[arg(long, conflicts_with_all = ["recording", "probe", "explain"])]
+    lines: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -35,6 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options { recording: true, .. } => "bench_recording",
         Options { probe: true, .. } => "bench_probe",
         Options { explain: true, .. } => "bench_explain",
+        Options { lines: true, .. } => "bench_lines",
         _ => "bench",
     };
     process::run(

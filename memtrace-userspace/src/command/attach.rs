@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::form::Form;
 use super::output::Output;
 use super::progress::Progress;
-use super::trace::{Stops, check_view, look_at_all, plan, report};
+use super::trace::{Stops, check_view, look_at_all, plan_of, report};
 use crate::cli::AttachArgs;
 use crate::session::Session;
 
@@ -19,7 +19,7 @@ pub async fn run(args: &AttachArgs) -> Result<()> {
     let form = Form::prepare(&args.trace.form, Output::open)?;
     let found = look_at_all(&args.pids)?;
     let mut stops = Stops::new().context("signals")?;
-    let mut session = Session::open(&plan(&args.trace.probes, args.trace.verbose))?;
+    let mut session = Session::open(&plan_of(&args.trace))?;
     for (pid, interpreter) in found {
         let version = session.attach(pid, interpreter)?;
         if !args.trace.quiet {

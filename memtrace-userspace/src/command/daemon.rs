@@ -104,6 +104,7 @@ fn plan(config: &Config, verbose: bool) -> Plan {
         keep_entries: true,
         machine: true,
         lens: None,
+        calls: false,
         options: Options {
             ring_bytes: config.trace.ring.0 as u32,
             native: false,

@@ -69,7 +69,7 @@ async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
 async fn of_command(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
     let mut session = Session::open(&plan_of(args))?;
     let mut keeper = Keeper::begin(file, args.on_oom, session.head())?;
-    let mut started = Started::begin(&mut session, &args.command)?;
+    let mut started = Started::begin(&mut session, &args.command, &[])?;
     let traced = trace(session, started.until_end(args.duration), &mut keeper).await;
     let kept = traced.and_then(|traced| end(args, keeper, &traced));
     // A recording that fails is no reason to disturb the command.

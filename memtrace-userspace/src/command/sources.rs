@@ -64,7 +64,11 @@ impl SourceKeeper {
                 let stacks = counted.changes.iter().map(|change| change.stack);
                 return self.of_stacks(counted.space, stacks, files);
             }
-            Entry::Known(_) | Entry::Ended(_) | Entry::Source(_) | Entry::Live(_) => {}
+            Entry::Known(_)
+            | Entry::Ended(_)
+            | Entry::Source(_)
+            | Entry::Live(_)
+            | Entry::Ran(_) => {}
         }
         Vec::new()
     }

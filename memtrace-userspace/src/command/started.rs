@@ -24,15 +24,19 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Starts it, traced.
+    /// Starts it, traced, with this in its environment beside what is in ours.
     ///
     /// # Errors
     ///
     /// When it can't be started.
-    pub(super) fn begin(session: &mut Session, command: &[OsString]) -> Result<Self> {
+    pub(super) fn begin(
+        session: &mut Session,
+        command: &[OsString],
+        environment: &[(OsString, OsString)],
+    ) -> Result<Self> {
         let name = command[0].to_string_lossy().into_owned();
         let start_error = |source| SessionError::Start { command: name.clone(), source };
-        let child = Child::hold(command).map_err(start_error)?;
+        let child = Child::hold(command, environment).map_err(start_error)?;
         session.expect(child.pid)?;
         let passing = pass_signals_on(child.pid).context("signals")?;
         let end = child.release().map_err(start_error)?;

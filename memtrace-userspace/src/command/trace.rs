@@ -8,7 +8,7 @@ use memtrace_common::limits::DEFAULT_RING_BYTES;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::form::{Form, FormError};
-use crate::cli::{Bind, FormArgs, LensKind, ProbeArgs};
+use crate::cli::{Bind, FormArgs, LensKind, ProbeArgs, TraceArgs};
 use crate::kernel::Options;
 use crate::python::{Images, Interpreter};
 use crate::session::{Binding, LensPlan, Plan, Traced, look_at};
@@ -30,6 +30,7 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
             Bind::FrameEval => Binding::FrameEvaluation,
         },
         uprobes: !args.no_uprobes,
+        calls: false,
         window: WINDOW,
         keep_entries: false,
         machine: false,
@@ -58,6 +59,11 @@ pub(super) fn check_view(form: &FormArgs, probes: &ProbeArgs) -> Result<(), Form
         (_, true) if !lens => Err(FormError::NeedsLens { option: "--temporary" }),
         _ => Ok(()),
     }
+}
+
+/// The plan of `attach` and `run`.
+pub(super) fn plan_of(args: &TraceArgs) -> Plan {
+    Plan { calls: args.calls, ..plan(&args.probes, args.verbose) }
 }
 
 /// Looks at processes, each once. One that can't be traced is an error.

@@ -253,7 +253,11 @@ impl Board {
                     self.close_files();
                 }
             }
-            Entry::Names(_) | Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) => {}
+            Entry::Names(_)
+            | Entry::Source(_)
+            | Entry::Allocations(_)
+            | Entry::Live(_)
+            | Entry::Ran(_) => {}
         }
     }
 

@@ -121,7 +121,7 @@ impl Store {
                     // Who still looks at what an ended process had in memory?
                     slot.push(Entry::Ended(Ended { present: Vec::new(), ..ended }));
                 }
-                Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) => {}
+                Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) | Entry::Ran(_) => {}
                 other => slot.push(other),
             }
         }
@@ -203,8 +203,12 @@ fn add_to_base(base: &mut BTreeMap<SpaceId, Base>, entry: &Entry) -> Option<Spac
             base.remove(&ended.space);
             return Some(ended.space);
         }
-        // The daemon has no allocator lens.
-        Entry::Names(_) | Entry::Source(_) | Entry::Allocations(_) | Entry::Live(_) => {}
+        // The daemon has no allocator lens and counts nothing.
+        Entry::Names(_)
+        | Entry::Source(_)
+        | Entry::Allocations(_)
+        | Entry::Live(_)
+        | Entry::Ran(_) => {}
     }
     None
 }
@@ -270,6 +274,7 @@ pub fn space_of(entry: &Entry) -> Option<SpaceId> {
         Entry::Source(source) => Some(source.space),
         Entry::Allocations(counted) => Some(counted.space),
         Entry::Live(live) => Some(live.space),
+        Entry::Ran(ran) => Some(ran.space),
         Entry::Names(_) => None,
     }
 }

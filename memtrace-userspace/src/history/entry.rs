@@ -57,6 +57,8 @@ pub enum Entry {
     Allocations(Allocations),
     /// The live blocks of a space, where the allocator lens looked at them.
     Live(Live),
+    /// How often lines ran, or functions were evaluated.
+    Ran(Ran),
 }
 
 impl Entry {
@@ -69,6 +71,7 @@ impl Entry {
             Self::Ended(ended) => Some(ended.at),
             Self::Allocations(counted) => Some(counted.at),
             Self::Live(live) => Some(live.at),
+            Self::Ran(ran) => Some(ran.at),
             Self::Names(_) | Self::Known(_) | Self::Source(_) => None,
         }
     }
@@ -358,4 +361,26 @@ pub struct Live {
     pub at: Nanos,
     /// By stack, thread and age in milliseconds ([`crate::profile::allocated::cut`]).
     pub blocks: Vec<(StackId, ThreadId, u64, Blocks)>,
+}
+
+/// How often places of a space ran since the last such entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Which.
+    pub space: SpaceId,
+    /// Since the start.
+    pub at: Nanos,
+    /// What was counted.
+    pub counted: Counted,
+    /// By place; a function's is its first line.
+    pub counts: Vec<(PlaceId, u64)>,
+}
+
+/// What somebody counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Executions of lines.
+    Lines,
+    /// Evaluations of functions.
+    Functions,
 }

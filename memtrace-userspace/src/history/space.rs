@@ -8,8 +8,11 @@ use std::sync::Arc;
 use memtrace_common::limits::MAX_FRAMES;
 
 use super::allocations::AllocationSums;
-use super::entry::{Allocations, Began, Change, Ended, Known, Live, StackId, ThreadId, Window};
+use super::entry::{
+    Allocations, Began, Change, Ended, Known, Live, Ran, StackId, ThreadId, Window,
+};
 use super::moments::{Moments, Stretch};
+use super::runs::Runs;
 use super::tables::{Stack, Tables};
 use crate::profile::{
     Allocated, Ending, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead, Place,
@@ -41,6 +44,7 @@ pub(super) struct SpaceHistory {
     present: HashMap<(StackId, ThreadId), Bytes>,
     moments: Moments,
     allocations: AllocationSums,
+    runs: Runs,
     /// RSS at the beginning of the range.
     before: Memory,
     after: Memory,
@@ -64,6 +68,7 @@ impl SpaceHistory {
             present: HashMap::new(),
             moments: Moments::new(),
             allocations: AllocationSums::default(),
+            runs: Runs::default(),
             before: began.before,
             after: began.before,
             peak: began.before.total(),
@@ -153,6 +158,7 @@ impl SpaceHistory {
             total.held != Bytes::ZERO
         });
         self.allocations = AllocationSums::default();
+        self.runs = Runs::default();
         self.present = HashMap::new();
         self.moments = Moments::new();
         self.before = self.after;
@@ -172,6 +178,13 @@ impl SpaceHistory {
         self.allocations.live(live, range);
     }
 
+    /// Adds counts, whose names were checked.
+    pub(super) fn ran(&mut self, ran: &Ran, range: &RangeInclusive<Nanos>) {
+        if ran.at <= *range.end() && (ran.at > *range.start() || *range.start() == Nanos(0)) {
+            self.runs.add(ran);
+        }
+    }
+
     /// Its profile; times are counted from `from`.
     pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
         let mut summing = Summing::default();
@@ -181,6 +194,7 @@ impl SpaceHistory {
             let resident = self.present.get(owner).copied().unwrap_or(total.held);
             summing.add(*owner, &total, resident, self.allocations.of(owner), tables);
         }
+        summing.functions.extend(self.runs.functions(tables));
         let lines = lines_of(&summing.stacks);
         let position: HashMap<&Arc<Place>, usize> =
             lines.iter().enumerate().map(|(index, line)| (&line.place, index)).collect();
@@ -225,6 +239,7 @@ impl SpaceHistory {
             overhead: self.overhead,
             lens: self.allocations.lens(from),
             notes: self.notes(summing.truncated),
+            counts: self.runs.counts(tables),
             stacks: summing.stacks,
         }
     }

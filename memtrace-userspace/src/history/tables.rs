@@ -83,9 +83,7 @@ impl Tables {
                     return Err(Inconsistent::NoFrames);
                 }
                 StackName::Lines { frames, truncated } => {
-                    for PlaceId(number) in frames {
-                        unnamed(self.places.get(*number as usize), "place", *number)?;
-                    }
+                    frames.iter().try_for_each(|place| self.check_place(*place))?;
                     Stack::Lines { frames: frames.clone(), truncated: *truncated }
                 }
                 StackName::Native { frames, below } => {
@@ -183,6 +181,11 @@ impl Tables {
 
     pub(super) fn thread(&self, ThreadId(number): ThreadId) -> Result<&Thread, Inconsistent> {
         unnamed(self.threads.get(number as usize), "thread", number)
+    }
+
+    /// Whether there is such a place.
+    pub(super) fn check_place(&self, PlaceId(number): PlaceId) -> Result<(), Inconsistent> {
+        unnamed(self.places.get(number as usize), "place", number).map(drop)
     }
 
     /// A place whose id was checked.

@@ -2,8 +2,8 @@
 //! length that doesn't fit is an error, never a guess.
 
 use memtrace_common::event::{
-    Code, CodeFreed, Copied, Execed, Exited, Forked, Growth, Header, Moved, Returned, Stack, Text,
-    tag,
+    Code, CodeFreed, Copied, Evaluated, Execed, Exited, Forked, Growth, Header, Moved, Returned,
+    Stack, Text, tag,
 };
 use memtrace_common::native::Native;
 use memtrace_common::walk::Frame;
@@ -29,6 +29,8 @@ pub enum Event<'a> {
     CodeFreed(CodeFreed),
     /// Where a thread is in native code, with the end of its stack.
     Native(Native, &'a [u8]),
+    /// A code object is going, with its evaluations.
+    Evaluated(Evaluated),
     /// A fork.
     Forked(Forked),
     /// An exec.
@@ -75,6 +77,8 @@ unsafe impl Record for Code {}
 unsafe impl Record for Text {}
 // SAFETY: as above.
 unsafe impl Record for CodeFreed {}
+// SAFETY: as above.
+unsafe impl Record for Evaluated {}
 // SAFETY: as above.
 unsafe impl Record for Forked {}
 // SAFETY: as above.
@@ -127,6 +131,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
             Event::Text(text, tail)
         }
         tag::CODE_FREED => Event::CodeFreed(take(bytes, tag)?.0),
+        tag::EVALUATED => Event::Evaluated(take(bytes, tag)?.0),
         tag::FORKED => Event::Forked(take(bytes, tag)?.0),
         tag::EXECED => Event::Execed(take(bytes, tag)?.0),
         tag::EXITED => Event::Exited(take(bytes, tag)?.0),

@@ -17,6 +17,8 @@ use memtrace_common::settings::{
 };
 use tracing::debug;
 
+mod calls;
+
 use super::btf::{BtfError, KernelTypes};
 use super::lens::LensMaps;
 use super::object::Object;
@@ -131,6 +133,7 @@ pub struct Probes {
     processes: Table<u32, Process>,
     requests: Table<u32, Request>,
     threads: Table<u32, Thread>,
+    calls: Table<calls::Code, u64>,
     next_space: Array<MapData, u64>,
     pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -193,6 +196,7 @@ impl Probes {
             processes: table(&mut ebpf, "PROCESSES")?,
             requests: table(&mut ebpf, "REQUESTS")?,
             threads: table(&mut ebpf, "THREADS")?,
+            calls: table(&mut ebpf, "EVALUATIONS")?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             lens,

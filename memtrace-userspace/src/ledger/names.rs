@@ -161,6 +161,14 @@ impl NameBook {
         frames.is_empty() || self.stacks.ids.contains_key(&StackName::Lines { frames, truncated })
     }
 
+    /// The id of a line that somebody else has found.
+    pub fn line(&mut self, (file, name): (&str, &str), extent: (u32, u32), line: u32) -> PlaceId {
+        let (file, name) = (self.text(file), self.text(name));
+        let function = Function { file, name, first_line: extent.0, last_line: extent.1 };
+        let function = FunctionId(self.functions.id(function, &mut self.fresh.functions));
+        PlaceId(self.places.id(PlaceName { function, line }, &mut self.fresh.places))
+    }
+
     /// A thread's id, when it has one.
     #[must_use]
     pub fn known_thread(&self, space: SpaceId, tid: u32) -> Option<ThreadId> {

@@ -237,6 +237,11 @@ impl StackTable {
         self.codes.remove(&code);
     }
 
+    /// The texts of the code object at this address, if it has come.
+    pub fn texts(&mut self, code: u64) -> Option<Rc<CodeTexts>> {
+        self.codes.contains_key(&code).then(|| self.finished(code))
+    }
+
     /// A stack, once its code objects have come.
     pub fn stack(&mut self, event: &Stack, frames: &[Frame]) {
         let outcome = u8::try_from(event.outcome)

@@ -40,7 +40,7 @@ pub fn lines_of(stacks: &[StackFigures]) -> Vec<LineFigures> {
     lines
 }
 
-fn untouched(place: &Arc<Place>) -> LineFigures {
+pub(super) fn untouched(place: &Arc<Place>) -> LineFigures {
     LineFigures {
         place: Arc::clone(place),
         self_grown: Bytes::ZERO,

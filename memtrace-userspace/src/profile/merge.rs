@@ -96,6 +96,7 @@ fn merge(all: &[ProcessProfile], pid: u32, command: &[String]) -> ProcessProfile
         lost_bytes: all.iter().map(|process| process.lost_bytes).sum(),
         overhead,
         lens: None,
+        counts: super::Counts::default(),
         notes,
     }
 }

@@ -10,8 +10,9 @@ use super::encode::{NATIVE_SHAPE, events_of, figures, foretold, reason_number, t
 use super::sound::SoFar;
 use super::wire;
 use crate::history::entry::{
-    Began, Change, Ended, Function, FunctionId, Known, Names, NativeId, NativeName, PlaceId,
-    PlaceName, Source, SpaceId, StackId, StackName, TextId, ThreadId, ThreadName, Window,
+    Began, Change, Counted, Ended, Function, FunctionId, Known, Names, NativeId, NativeName,
+    PlaceId, PlaceName, Ran, Source, SpaceId, StackId, StackName, TextId, ThreadId, ThreadName,
+    Window,
 };
 use crate::history::{Entry, Head};
 use crate::profile::{Ending, Memory, Reason};
@@ -44,6 +45,7 @@ pub(super) fn entry(wire: wire::Entry, so_far: &SoFar) -> Result<Entry, Wrong> {
         wire::Kind::Source(it) => Entry::Source(source(it)),
         wire::Kind::Allocations(it) => Entry::Allocations(allocations::decode(*it)?),
         wire::Kind::Live(it) => Entry::Live(allocations::decode_live(*it)?),
+        wire::Kind::Ran(it) => Entry::Ran(ran(it)?),
     })
 }
 
@@ -296,6 +298,24 @@ fn source(wire: wire::Source) -> Source {
         changed: wire.changed,
         unreadable: wire.unreadable,
     }
+}
+
+fn ran(wire: wire::Ran) -> Result<Ran, Wrong> {
+    if wire.count.len() != wire.place.len() {
+        return Err(UNEVEN);
+    }
+    let places = Ids::of(wire.place);
+    let counts = places.zip(wire.count).map(|(place, count)| Ok((PlaceId(place?), count)));
+    Ok(Ran {
+        space: SpaceId(wire.space),
+        at: Nanos(wire.at),
+        counted: match wire.counted {
+            0 => Counted::Lines,
+            1 => Counted::Functions,
+            _ => return Err("it counts what this format doesn't have"),
+        },
+        counts: counts.collect::<Result<_, Wrong>>()?,
+    })
 }
 
 /// Ids from the differences between them.

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::allocations;
 use super::sound::SoFar;
 use super::wire;
-use crate::history::entry::{Began, Change, Ended, Known, Names, Source, StackName, Window};
+use crate::history::entry::{
+    Began, Change, Counted, Ended, Known, Names, Ran, Source, StackName, Window,
+};
 use crate::history::{Entry, Head};
 use crate::profile::{Ending, Memory, Reason};
 use crate::units::{Bytes, PAGE};
@@ -35,6 +37,7 @@ pub(super) fn entry(entry: &Entry, so_far: &SoFar) -> wire::Entry {
         Entry::Source(it) => wire::Kind::Source(source(it)),
         Entry::Allocations(it) => wire::Kind::Allocations(Box::new(allocations::encode(it))),
         Entry::Live(it) => wire::Kind::Live(Box::new(allocations::encode_live(it))),
+        Entry::Ran(it) => wire::Kind::Ran(ran(it)),
     };
     wire::Entry { kind: Some(kind) }
 }
@@ -250,6 +253,20 @@ fn ended(ended: &Ended) -> wire::Ended {
         present_stack: ended.present.iter().map(|(stack, ..)| differences.of(stack.0)).collect(),
         present_thread: column(&ended.present, |(_, thread, _)| thread.0),
         present: column(&ended.present, |(.., bytes)| bytes.0),
+    }
+}
+
+fn ran(ran: &Ran) -> wire::Ran {
+    let mut differences = Differences::default();
+    wire::Ran {
+        space: ran.space.0,
+        at: ran.at.0,
+        counted: match ran.counted {
+            Counted::Lines => 0,
+            Counted::Functions => 1,
+        },
+        place: ran.counts.iter().map(|(place, _)| differences.of(place.0)).collect(),
+        count: ran.counts.iter().map(|(_, count)| *count).collect(),
     }
 }
 

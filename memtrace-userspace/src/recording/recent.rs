@@ -54,7 +54,8 @@ impl Recent {
     pub fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Window(window) => self.windows.push_back(window),
-            Entry::Ended(_) => self.ends.push(entry),
+            // Counts come at the end, once for each process.
+            Entry::Ended(_) | Entry::Ran(_) => self.ends.push(entry),
             Entry::Live(live) => drop(self.live.insert(live.space, live)),
             Entry::Allocations(counted) => match self.allocations.get_mut(&counted.space) {
                 Some(sum) => append(sum, counted),

@@ -110,6 +110,18 @@ impl SoFar {
                 self.space(source.space)?;
                 known("text", source.file.0, self.texts)
             }
+            Entry::Ran(ran) => {
+                // Counts may come after a space's end: they are read when the command is over.
+                self.space(ran.space)?;
+                if ran.at.0 > MAX_COUNT {
+                    return Err(Unsound::Time);
+                }
+                for (place, count) in &ran.counts {
+                    known("place", place.0, self.places)?;
+                    self.sums.events(*count)?;
+                }
+                Ok(())
+            }
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) struct End {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Entry {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Allocations(Box<WireAllocations>),
     #[prost(message, tag = "8")]
     Live(Box<WireLive>),
+    #[prost(message, tag = "9")]
+    Ran(Ran),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -242,4 +244,20 @@ pub(super) struct Source {
     pub(super) changed: bool,
     #[prost(string, optional, tag = "6")]
     pub(super) unreadable: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Ran {
+    #[prost(uint32, tag = "1")]
+    pub(super) space: u32,
+    #[prost(uint64, tag = "2")]
+    pub(super) at: u64,
+    /// 0: executions of lines, 1: evaluations of functions.
+    #[prost(uint32, tag = "3")]
+    pub(super) counted: u32,
+    /// Each less the one before.
+    #[prost(sint64, repeated, tag = "4")]
+    pub(super) place: Vec<i64>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub(super) count: Vec<u64>,
 }

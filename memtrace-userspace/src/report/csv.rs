@@ -1,6 +1,7 @@
 //! Rows for spreadsheets and data frames: all figures of the JSON report, one row a line.
 //!
-//! For each process a row `before`, the lines, the unattributed rows, a row `gap` if the law is
+//! For each process a row `before`, the lines, the unattributed rows, the functions whose evaluations
+//! were counted, a row `gap` if the law is
 //! broken, and a row `after`. In the columns `net…bytes` all rows of a process but the last add up to
 //! the last: the law. Columns are added at the end, never renamed or moved. A text that a spreadsheet
 //! would take for a formula gets an apostrophe before it; control characters are escaped. RSS over
@@ -16,11 +17,13 @@ use super::json::{self, ending};
 use super::measure::Measure;
 use super::printable;
 use super::table::summary::command_line;
-use crate::profile::{Allocated, Lens, LineFigures, Memory, ProcessProfile, Profile, Unattributed};
+use crate::profile::{
+    Allocated, Lens, LineFigures, Memory, Place, ProcessProfile, Profile, Unattributed,
+};
 use crate::units::{Bytes, Nanos};
 
 /// The first row.
-const HEADER: [&str; 52] = [
+const HEADER: [&str; 54] = [
     "kind",
     "process",
     "pid",
@@ -73,6 +76,8 @@ const HEADER: [&str; 52] = [
     "temporary_allocations",
     "temporary_bytes",
     "oldest_live_ns",
+    "occurrences",
+    "evaluations",
 ];
 
 /// Writes all rows, the lines sorted by their own `sort`, largest first.
@@ -82,16 +87,21 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
     for (process, number) in profile.processes.iter().zip(1..) {
         let same = Row { process: number, pid: process.pid, ..Row::default() };
         rows.serialize(Row::new(&same, "before", process.before))?;
-        let mut lines: Vec<_> = process.lines.iter().collect();
+        let quiet = process.counts.quiet_lines(&process.lines);
+        let mut lines: Vec<_> = process.lines.iter().chain(&quiet).collect();
         lines.sort_by_key(|line| Reverse(sort.of_line(line))); // stable: else as they were
         for line in lines {
-            let row = Row::line(&same, line);
+            let occurrences = process.counts.executions_of(&line.place);
+            let row = Row { occurrences, ..Row::line(&same, line) };
             rows.serialize(row.with_allocated(&line.self_allocated, process.lens))?;
         }
         for row in &process.unattributed {
             let allocated = &row.allocated;
             let row = Row::unattributed(&same, row);
             rows.serialize(row.with_allocated(allocated, process.lens))?;
+        }
+        for (place, evaluations) in process.counts.evaluations.iter().flatten() {
+            rows.serialize(Row::evaluated(&same, place, *evaluations))?;
         }
         let gap = process.law_gap();
         if gap != Memory::ZERO {
@@ -159,6 +169,8 @@ struct Row<'a> {
     temporary_allocations: Option<u64>,
     temporary_bytes: Option<Bytes>,
     oldest_live_ns: Option<Nanos>,
+    occurrences: Option<u64>,
+    evaluations: Option<u64>,
 }
 
 impl<'a> Row<'a> {
@@ -218,6 +230,18 @@ impl<'a> Row<'a> {
             events: Some(line.events),
             self_events: Some(line.self_events),
             ..Self::new(same, "line", line.self_net)
+        }
+    }
+
+    /// A function that was evaluated: no memory.
+    fn evaluated(same: &Self, place: &'a Place, evaluations: u64) -> Self {
+        Self {
+            file: Some(cell(&place.file)),
+            line: Some(place.line),
+            function: Some(cell(&place.function)),
+            function_line: Some(place.function_line),
+            evaluations: Some(evaluations),
+            ..Self::new(same, "evaluated", Memory::ZERO)
         }
     }
 

@@ -26,8 +26,12 @@ pub const SCHEMA: &str = "memtrace.report/1";
 
 /// Writes `profile` as one document and a newline.
 pub fn write(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
-    let natives: Vec<_> = profile.processes.iter().map(ProcessProfile::native_functions).collect();
-    write_document(out, &Document::of(profile, &natives))
+    let beside = |process: &ProcessProfile| Beside {
+        native: process.native_functions(),
+        quiet: process.counts.quiet_lines(&process.lines),
+    };
+    let beside: Vec<_> = profile.processes.iter().map(beside).collect();
+    write_document(out, &Document::of(profile, &beside))
 }
 
 /// Writes any document in this way.
@@ -77,6 +81,8 @@ struct Process<'a> {
     lines: Vec<Line<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     native: Vec<Native<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluations: Option<Vec<Evaluated<'a>>>,
     timeline: Vec<Point>,
 }
 
@@ -134,10 +140,29 @@ struct Line<'a> {
     self_events: u64,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     allocated: Option<allocations::LineFigures>,
+    /// Executions, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrences: Option<u64>,
+}
+
+/// How often a function was evaluated.
+#[derive(Serialize)]
+struct Evaluated<'a> {
+    file: &'a str,
+    function: &'a str,
+    function_line: u32,
+    evaluations: u64,
+}
+
+/// What is made for the document from a process's figures.
+struct Beside {
+    native: Vec<NativeFigures>,
+    /// Lines that ran and changed nothing.
+    quiet: Vec<LineFigures>,
 }
 
 impl<'a> Document<'a> {
-    fn of(profile: &'a Profile, natives: &'a [Vec<NativeFigures>]) -> Self {
+    fn of(profile: &'a Profile, beside: &'a [Beside]) -> Self {
         Self {
             schema: SCHEMA,
             started_at: rfc3339(profile.started_at),
@@ -145,18 +170,13 @@ impl<'a> Document<'a> {
             lens: allocations::lenses(profile),
             kernel: &profile.kernel,
             exact: profile.exact,
-            processes: profile
-                .processes
-                .iter()
-                .zip(natives)
-                .map(|(process, native)| Process::of(process, native))
-                .collect(),
+            processes: profile.processes.iter().zip(beside).map(Process::of).collect(),
         }
     }
 }
 
 impl<'a> Process<'a> {
-    fn of(process: &'a ProcessProfile, native: &'a [NativeFigures]) -> Self {
+    fn of((process, beside): (&'a ProcessProfile, &'a Beside)) -> Self {
         let attributed = process.attributed();
         let law_gap = process.law_gap();
         Self {
@@ -190,8 +210,22 @@ impl<'a> Process<'a> {
             },
             allocator: process.lens.map(|lens| allocations::Allocator::of(process, &lens)),
             notes: &process.notes,
-            lines: process.lines.iter().map(|line| Line::of(line, process.lens)).collect(),
-            native: native.iter().map(Native::of).collect(),
+            lines: process
+                .lines
+                .iter()
+                .chain(&beside.quiet)
+                .map(|line| Line::of(line, process))
+                .collect(),
+            native: beside.native.iter().map(Native::of).collect(),
+            evaluations: process.counts.evaluations.as_ref().map(|counts| {
+                let evaluated = counts.iter().map(|(place, count)| Evaluated {
+                    file: &place.file,
+                    function: &place.function,
+                    function_line: place.function_line,
+                    evaluations: *count,
+                });
+                evaluated.collect()
+            }),
             timeline: process.moments.iter().map(Point::of).collect(),
         }
     }
@@ -229,7 +263,7 @@ impl<'a> UnattributedRow<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(line: &'a LineFigures, lens: Option<Lens>) -> Self {
+    fn of(line: &'a LineFigures, process: &ProcessProfile) -> Self {
         Self {
             file: &line.place.file,
             line: line.place.line,
@@ -247,7 +281,8 @@ impl<'a> Line<'a> {
             peak_rss_bytes: line.peak_rss,
             events: line.events,
             self_events: line.self_events,
-            allocated: lens.map(|lens| allocations::LineFigures::of(line, &lens)),
+            allocated: process.lens.map(|lens| allocations::LineFigures::of(line, &lens)),
+            occurrences: process.counts.executions_of(&line.place),
         }
     }
 }

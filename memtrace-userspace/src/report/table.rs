@@ -17,6 +17,7 @@ use crate::profile::{Profile, SourceTexts};
 mod allocations;
 pub(super) mod choice;
 mod column;
+mod evaluations;
 pub(super) mod functions;
 pub(super) mod law;
 mod legend;
@@ -88,10 +89,13 @@ pub fn write(
         allocations::write(out, process, options)?;
         top::write(out, process, options)?;
         native::write(out, process, options)?;
+        evaluations::write(out, process, options)?;
         functions::write(out, process, &|file| sources.get(*index, file), options)?;
     }
-    if shown.iter().any(|index| !profile.processes[*index].lines.is_empty()) {
-        legend::write(out, options)?;
+    let shown: Vec<_> = shown.iter().map(|index| &profile.processes[*index]).collect();
+    let counted = shown.iter().any(|process| process.counts.executions.is_some());
+    if counted || shown.iter().any(|process| !process.lines.is_empty()) {
+        legend::write(out, counted, options)?;
     }
     Ok(())
 }

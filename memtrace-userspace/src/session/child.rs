@@ -33,16 +33,16 @@ impl ChildEnd {
 
 impl Child {
     /// Forks. The new process waits right before `exec`: it reads from a pipe until somebody says
-    /// go, which is why the spawning itself must be done by a thread.
+    /// go, which is why the spawning itself must be done by a thread. `environment` is added to ours.
     ///
     /// # Errors
     ///
     /// When there is no process or no pipe to be had.
-    pub fn hold(command: &[OsString]) -> io::Result<Self> {
+    pub fn hold(command: &[OsString], environment: &[(OsString, OsString)]) -> io::Result<Self> {
         let (told_pid, tell_pid) = pipe()?;
         let (wait_go, go) = pipe()?;
         let mut spawning = Command::new(&command[0]);
-        spawning.args(&command[1..]);
+        spawning.args(&command[1..]).envs(environment.iter().cloned());
         let (tell, wait) = (tell_pid.as_raw_fd(), wait_go.as_raw_fd());
         let close_in_child = go.as_raw_fd();
         // SAFETY: only async-signal-safe calls between fork and exec.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use memtrace_common::settings::{COUNTERS, Tally};
 
+use super::calls::Calls;
 use crate::kernel::ProcessProbe;
 use crate::ledger::{SpaceLedger, StackTable};
 use crate::native::NativeProcess;
@@ -80,6 +81,8 @@ pub struct Target {
     pub code_probe: Option<ProcessProbe>,
     /// Uprobe on frame evaluation, while threads are being bound.
     pub eval_probe: Option<ProcessProbe>,
+    /// Its evaluations, where they are counted.
+    pub(super) calls: Option<Calls>,
 }
 
 impl Target {
@@ -106,6 +109,7 @@ impl Target {
             code_dealloc: None,
             code_probe: None,
             eval_probe: None,
+            calls: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use memtrace_common::event::{Execed, Exited, Forked, Header};
 use memtrace_common::native::Native;
-use memtrace_common::settings::{CHECKED, CLOSED, Space, Tally};
+use memtrace_common::settings::{CHECKED, CLOSED, Tally};
 use tracing::debug;
 
 use super::binding::Bindings;
@@ -43,6 +43,8 @@ pub(super) struct Targets {
     pub(super) machine: Option<Machine>,
     follow: bool,
     uprobes: bool,
+    /// Evaluations are counted.
+    pub(super) calls: bool,
     /// A command of ours that has not called `exec` yet.
     expected: Option<u32>,
     checked: Instant,
@@ -69,6 +71,7 @@ impl Targets {
             machine: plan.machine.then(Machine::default),
             follow: plan.follow,
             uprobes: plan.uprobes,
+            calls: plan.calls,
             expected: None,
             checked: Instant::now(),
             haste: Haste::default(),
@@ -137,29 +140,43 @@ impl Targets {
         let pid = target.pid;
         self.note_facts(pid, space);
         self.bindings.watch(pid, space, &interpreter, &mut self.probes);
+        if let Err(error) = self.count_calls(space, &interpreter) {
+            self.note(space, format!("evaluations were not counted: {error}"));
+        }
+    }
+
+    fn note(&mut self, space: u32, note: String) {
+        if let Some(target) = self.targets.get_mut(&space) {
+            target.notes.push(note);
+            target.tell_known(&mut self.journal);
+        }
     }
 
     /// Probes the death of code objects in targets whose code comes and goes. Until then the
     /// kernel side checks the code of every frame, which costs more; others get no probe, and so
     /// nothing of ours is ever in their memory.
     fn watch_code(&mut self) -> Result<(), KernelError> {
-        if !self.uprobes {
+        let checked = |target: &&Target| {
+            let space = self.probes.space(target.mm, target.space);
+            target.is_live() && space.is_some_and(|space| space.code == CHECKED)
+        };
+        let spaces: Vec<_> = self.targets.values().filter(checked).map(|it| it.space).collect();
+        spaces.into_iter().try_for_each(|space| self.watch_code_of(space))
+    }
+
+    /// Probes the death of code objects in one target, where that is allowed and possible.
+    pub(super) fn watch_code_of(&mut self, space: u32) -> Result<(), KernelError> {
+        let Some(target) = self.targets.get_mut(&space).filter(|_| self.uprobes) else {
             return Ok(());
-        }
-        for target in self.targets.values_mut().filter(|target| target.is_live()) {
-            let checked = |space: Space| space.code == CHECKED;
-            if !self.probes.space(target.mm, target.space).is_some_and(checked) {
-                continue;
+        };
+        let Some(point) = target.code_dealloc.take() else { return Ok(()) };
+        let (path, offset) = (&point.path, point.file_offset);
+        match self.probes.attach_to_process("code_dealloc", target.pid, path, offset) {
+            Ok(probe) => {
+                target.code_probe = Some(probe);
+                self.probes.code_is_watched(target.pid, target.space)?;
             }
-            let Some(point) = target.code_dealloc.take() else { continue };
-            let (path, offset) = (&point.path, point.file_offset);
-            match self.probes.attach_to_process("code_dealloc", target.pid, path, offset) {
-                Ok(probe) => {
-                    target.code_probe = Some(probe);
-                    self.probes.code_is_watched(target.pid, target.space)?;
-                }
-                Err(error) => debug!("process {}: {error}", target.pid),
-            }
+            Err(error) => debug!("process {}: {error}", target.pid),
         }
         Ok(())
     }
@@ -191,6 +208,7 @@ impl Targets {
             Event::CodeFreed(event) => {
                 self.with(event.header, |target| target.stacks.code_freed(event.code));
             }
+            Event::Evaluated(event) => self.evaluated(&event),
             Event::Forked(event) => self.forked(&event),
             Event::Execed(event) => self.execed(&event),
             Event::Exited(event) => self.exited(&event),
@@ -274,7 +292,8 @@ impl Targets {
     }
 
     fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
-        let all = self.open_events();
+        let (all, at) = (self.open_events(), self.journal.now());
+        self.end_calls(at, space);
         if let Some(target) = self.targets.get_mut(&space)
             && target.is_live()
         {
@@ -447,6 +466,7 @@ impl Targets {
         for target in targets.values_mut() {
             links.extend(target.code_probe.take());
             links.extend(target.eval_probe.take());
+            links.extend(target.calls.take().and_then(|calls| calls.probe));
         }
         std::thread::scope(|scope| {
             for link in links {

@@ -18,6 +18,7 @@ impl Targets {
         self.read_tallies();
         let all = self.open_events();
         let at = self.journal.now();
+        self.tell_calls(at, None, false);
         let Self { targets, journal, machine, lenses, probes, .. } = self;
         let told = |target: &&mut Target| target.is_told(machine.is_some());
         for target in targets.values_mut().filter(told) {
@@ -48,6 +49,7 @@ impl Targets {
     /// their growth. The kernel side's last word was read.
     pub(super) fn end_live(&mut self) -> Result<(), KernelError> {
         let (all, at) = (self.open_events(), self.journal.now());
+        self.tell_calls(at, None, true);
         let Self { targets, journal, order, machine, lenses, probes, .. } = self;
         if let Some(lenses) = lenses {
             let mut live: Vec<_> = targets.values_mut().filter(|target| target.is_live()).collect();

@@ -185,6 +185,7 @@ fn only_files_that_the_table_shows_are_read() {
         overhead: Overhead::default(),
         lens: None,
         notes: Vec::new(),
+        counts: Default::default(),
     };
     let profile = Profile {
         started_at: SystemTime::UNIX_EPOCH,

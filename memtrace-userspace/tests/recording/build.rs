@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use memtrace::history::entry::{
-    AllocationChange, Allocations, Began, Change, Ended, Function, FunctionId, Known, Live, Names,
-    NativeId, NativeName, PlaceId, PlaceName, Source, SpaceId, StackId, StackName, TextId,
-    ThreadId, ThreadName, Window,
+    AllocationChange, Allocations, Began, Change, Counted, Ended, Function, FunctionId, Known,
+    Live, Names, NativeId, NativeName, PlaceId, PlaceName, Ran, Source, SpaceId, StackId,
+    StackName, TextId, ThreadId, ThreadName, Window,
 };
 use memtrace::history::{Entry, Head};
 use memtrace::profile::{Blocks, Ending, Memory, Reason};
@@ -134,7 +134,7 @@ impl Course {
         if self.running.is_empty() {
             return self.began();
         }
-        match self.random.below(18) {
+        match self.random.below(19) {
             0..=2 => self.names(),
             3 => self.began(),
             4 => {
@@ -154,6 +154,17 @@ impl Course {
             6 => self.ended(),
             16 => self.allocations(),
             17 => self.live(),
+            18 => {
+                let counted =
+                    if self.random.one_in(2) { Counted::Lines } else { Counted::Functions };
+                let count = self.random.below(5);
+                let (space, at) = (self.some_space(), Nanos(self.random.below(1 << 40)));
+                let mut counts = Vec::new();
+                for _ in 0..count {
+                    counts.push((PlaceId(self.id(self.places)), self.random.below(1 << 40)));
+                }
+                Entry::Ran(Ran { space, at, counted, counts })
+            }
             _ => self.window(),
         }
     }

@@ -9,7 +9,7 @@ use super::{read, recorded};
 
 #[test]
 fn any_sound_course_comes_back_as_it_was() {
-    let mut kinds = [0; 8];
+    let mut kinds = [0; 9];
     for seed in 1..=200 {
         let entries = Course::entries(seed, 60);
         for entry in &entries {
@@ -22,6 +22,7 @@ fn any_sound_course_comes_back_as_it_was() {
                 Entry::Source(_) => 5,
                 Entry::Allocations(_) => 6,
                 Entry::Live(_) => 7,
+                Entry::Ran(_) => 8,
             }] += 1;
         }
         let (back, stop) = read(&recorded(&entries));

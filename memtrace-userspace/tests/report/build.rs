@@ -54,6 +54,7 @@ pub(crate) fn process(pid: u32, command: &[&str], before: Memory) -> ProcessProf
         overhead: Overhead::default(),
         lens: None,
         notes: Vec::new(),
+        counts: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod build;
+mod counted_report;
 mod csv_report;
 mod diff_report;
 mod explain_report;

@@ -273,6 +273,7 @@ fn process() -> ProcessProfile {
         overhead: Overhead { probe: Nanos(2_418_000_000), userspace_cpu: Nanos(1_106_000_000) },
         lens: None,
         notes: Vec::new(),
+        counts: Default::default(),
         stacks,
         lines,
     }

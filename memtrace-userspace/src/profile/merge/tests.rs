@@ -59,6 +59,7 @@ fn process(pid: u32, before: i64, lines: &[(u32, i64)], at: u64, ending: Ending)
         lost_bytes: Bytes::ZERO,
         overhead: super::super::Overhead::default(),
         lens: None,
+        counts: super::super::Counts::default(),
         notes: Vec::new(),
     }
 }

@@ -73,6 +73,7 @@ fn process(pid: u32, stacks: usize) -> ProcessProfile {
         lost_bytes: Bytes(0),
         overhead: Overhead::default(),
         lens: None,
+        counts: crate::profile::Counts::default(),
         notes: Vec::new(),
     }
 }

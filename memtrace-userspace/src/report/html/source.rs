@@ -31,7 +31,7 @@ pub(super) fn of<'a>(
     text: &dyn Fn(&str) -> Option<&'a SourceText>,
     choice: &TableOptions,
 ) -> Vec<FunctionText> {
-    let (functions, _) = choice::functions(process, choice);
+    let (functions, _) = choice::functions(process, &[], choice);
     functions.iter().map(|function| function_text(texts, function, text(function.file))).collect()
 }
 

@@ -72,19 +72,32 @@ fn key(line: &LineFigures) -> Key<'_> {
 }
 
 /// The functions to show, and how many were left out. First the one with the line that is first
-/// of all: its callers are frameworks' more often than not, and come after it.
+/// of all: its callers are frameworks' more often than not, and come after it. Where lines were
+/// counted, `quiet` has those that ran and changed nothing, and functions that were counted come
+/// before all others: those of the first lines among them and, while these are few, those that ran
+/// most often.
 pub(in crate::report) fn functions<'a>(
     process: &'a ProcessProfile,
+    quiet: &'a [LineFigures],
     options: &TableOptions,
 ) -> (Vec<Function<'a>>, usize) {
     let ranked = ranked(process, options.sort);
     let all: BTreeSet<Key<'_>> = ranked.iter().map(|line| key(line)).collect();
-    let wanted: BTreeSet<Key<'_>> =
-        ranked.iter().take(options.functions_of_top).map(|line| key(line)).collect();
+    let of_top = || ranked.iter().take(options.functions_of_top).map(|line| key(line));
+    let is_counted = |line: &&&LineFigures| process.counts.executions_of(&line.place).is_some();
+    let counted: BTreeSet<Key<'_>> =
+        ranked.iter().filter(is_counted).map(|line| key(line)).collect();
+    let mut wanted: BTreeSet<Key<'_>> = of_top().collect();
+    wanted.extend(
+        ranked.iter().filter(is_counted).take(options.functions_of_top).map(|line| key(line)),
+    );
     let left_out = all.len() - wanted.len();
+    let few = options.functions_of_top.saturating_sub(counted.len());
+    wanted.extend(busiest(process, quiet).into_iter().filter(|key| !all.contains(key)).take(few));
 
     let mut lines: BTreeMap<Key<'_>, Vec<&LineFigures>> = BTreeMap::new();
-    for line in ranked.into_iter().filter(|line| wanted.contains(&key(line))) {
+    let lines_of_all = ranked.into_iter().chain(quiet);
+    for line in lines_of_all.filter(|line| wanted.contains(&key(line))) {
         lines.entry(key(line)).or_default().push(line);
     }
     let last_lines: BTreeMap<Key<'_>, u32> = process
@@ -106,8 +119,23 @@ pub(in crate::report) fn functions<'a>(
         .collect();
     // Stable: functions that are equal stay in the order of their files.
     let first = |line: &&LineFigures| rank(line, options.sort);
-    functions.sort_by_key(|function| Reverse(function.lines.iter().map(first).max()));
+    functions.sort_by_key(|function| {
+        let counted = function.lines.iter().any(|line| is_counted(&line));
+        Reverse((counted, function.lines.iter().map(first).max()))
+    });
     (functions, left_out)
+}
+
+/// The functions of these lines, those that ran most often first.
+fn busiest<'a>(process: &ProcessProfile, quiet: &'a [LineFigures]) -> Vec<Key<'a>> {
+    let mut executions: BTreeMap<Key<'_>, u64> = BTreeMap::new();
+    for line in quiet {
+        let sum = executions.entry(key(line)).or_default();
+        *sum = sum.saturating_add(process.counts.executions_of(&line.place).unwrap_or(0));
+    }
+    let mut functions: Vec<_> = executions.into_iter().collect();
+    functions.sort_by_key(|(_, count)| Reverse(*count));
+    functions.into_iter().map(|(key, _)| key).collect()
 }
 
 /// The files whose text a table with these options shows: index of the process, name of the file.
@@ -115,7 +143,9 @@ pub(in crate::report) fn functions<'a>(
 pub fn shown_files(profile: &Profile, options: &TableOptions) -> BTreeSet<(usize, String)> {
     let mut files = BTreeSet::new();
     for index in in_full(profile, options) {
-        let (functions, _) = functions(&profile.processes[index], options);
+        let process = &profile.processes[index];
+        let quiet = process.counts.quiet_lines(&process.lines);
+        let (functions, _) = functions(process, &quiet, options);
         files.extend(functions.iter().map(|function| (index, function.file.to_owned())));
     }
     files

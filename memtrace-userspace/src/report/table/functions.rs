@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use super::choice::{self, Function};
 use super::{Column, TableOptions};
-use crate::profile::{LineFigures, ProcessProfile};
+use crate::profile::{Counts, LineFigures, ProcessProfile};
 use crate::report::figures::{count, mib_unit};
 use crate::report::fit::{cut_end, expand_tabs};
 use crate::report::grid::{Grid, Spec, emphasis};
@@ -30,14 +30,20 @@ pub(super) fn write<'a>(
     text: &dyn Fn(&str) -> Option<&'a SourceText>,
     options: &TableOptions,
 ) -> io::Result<()> {
-    let (functions, left_out) = choice::functions(process, options);
+    let quiet = process.counts.quiet_lines(&process.lines);
+    let (functions, left_out) = choice::functions(process, &quiet, options);
     let mut notes = Notes::default();
     for function in &functions {
         let text = text(function.file);
         notes.add(function, text);
         writeln!(out, "\nFilename: {}", printable(function.file))?;
         writeln!(out, "Function: {}\n", printable(function.name))?;
-        table(function, lines_of(text), options).write(out, usize::MAX, options.color, true)?;
+        table(function, &process.counts, lines_of(text), options).write(
+            out,
+            usize::MAX,
+            options.color,
+            true,
+        )?;
     }
     if left_out > 0 {
         let left_out = count(left_out as u64, "more function has", "more functions have");
@@ -54,7 +60,12 @@ pub(in crate::report) fn lines_of(text: Option<&SourceText>) -> Option<&[String]
     }
 }
 
-fn table(function: &Function<'_>, source: Option<&[String]>, options: &TableOptions) -> Grid {
+fn table(
+    function: &Function<'_>,
+    counts: &Counts,
+    source: Option<&[String]>,
+    options: &TableOptions,
+) -> Grid {
     // As memory_profiler: '{:>6} {:>12} {:>12}  {:>10}   {:<}'
     let mut specs = vec![
         Spec::number("Line #").least(6, 0),
@@ -77,7 +88,7 @@ fn table(function: &Function<'_>, source: Option<&[String]>, options: &TableOpti
         let mut any = false;
         while let Some(line) = figures.next_if(|line| line.place.line == number) {
             any = true;
-            grid.row(row(number, Some(line), &options.columns, &contents));
+            grid.row(row(number, Some((line, counts)), &options.columns, &contents));
         }
         if !any {
             grid.row(row(number, None, &options.columns, &contents));
@@ -119,22 +130,33 @@ pub(in crate::report) fn contents(source: Option<&[String]>, number: u32) -> Str
 
 fn row(
     number: u32,
-    figures: Option<&&LineFigures>,
+    figures: Option<(&LineFigures, &Counts)>,
     columns: &[Column],
     contents: &str,
 ) -> Vec<String> {
     let mut cells = vec![number.to_string()];
     match figures {
-        Some(line) => {
-            cells.push(mib_unit(line.peak_rss));
+        Some((line, counts)) => {
+            // What RSS was where it did not change, nobody has seen.
+            let quiet = line.events == 0;
+            cells.push(if quiet { String::new() } else { mib_unit(line.peak_rss) });
             cells.push(mib_unit(line.cumulative_net));
-            cells.push(line.events.to_string());
+            cells.push(occurrences(line, counts));
             cells.extend(columns.iter().map(|column| column.figure(line)));
         }
         None => cells.resize(cells.len() + 3 + columns.len(), String::new()),
     }
     cells.push(contents.to_owned());
     cells
+}
+
+/// Executions where lines were counted, of those that were; events otherwise.
+fn occurrences(line: &LineFigures, counts: &Counts) -> String {
+    let executions = || counts.executions_of(&line.place);
+    match counts.executions {
+        Some(_) => executions().map_or_else(|| "-".to_owned(), |count| count.to_string()),
+        None => line.events.to_string(),
+    }
 }
 
 /// What a reader of this function must know of its file: that there is no text, or another one.

@@ -1,21 +1,22 @@
 //! What the columns mean, once at the end.
 //!
 //! Readers of memory_profiler know the headings; what is counted here differs (events, not
-//! executions), and that is said where the figures are.
+//! executions, unless these were asked for), and that is said where the figures are.
 
 use std::io::{self, Write};
 
 use super::TableOptions;
 use crate::report::grid::emphasis;
 
-const FUNCTION_TABLES: [(&str, &str); 3] = [
+const FUNCTION_TABLES: [(&str, &str); 2] = [
     ("Mem usage", "highest RSS seen while the line was on the stack"),
     ("Increment", "net change of RSS while the line, or what it called, ran"),
-    (
-        "Occurrences",
-        "events with the line anywhere on the stack, each once: not how often the line ran",
-    ),
 ];
+
+const EVENTS: &str =
+    "events with the line anywhere on the stack, each once: not how often the line ran";
+const EXECUTIONS: &str = "how often the line ran (of a `def` line: how often it was called); `-`: not \
+    counted,\n              being of the interpreter's own library or of a process without counts";
 
 const TOP_LINES: [(&str, &str); 7] = [
     ("Self net", "Grown − Returned"),
@@ -24,23 +25,34 @@ const TOP_LINES: [(&str, &str); 7] = [
     ("Resident", "still resident: of Grown, what is in RSS at report time"),
     ("Cumul.", "as Increment"),
     ("Peak", "as Mem usage"),
-    ("Events", "as Occurrences"),
+    ("Events", EVENTS),
 ];
 
 /// Writes the legend for the columns that are shown.
-pub(super) fn write(out: &mut dyn Write, options: &TableOptions) -> io::Result<()> {
+pub(super) fn write(out: &mut dyn Write, counted: bool, options: &TableOptions) -> io::Result<()> {
     writeln!(out, "\n{}", emphasis("Columns", options.color))?;
-    writeln!(
-        out,
-        "  All counts are events (changes of the process's RSS counters); none counts executions of a\n  \
-         line. A line that runs a million times in memory that is already there has no event at all."
-    )?;
+    if counted {
+        writeln!(
+            out,
+            "  Occurrences are executions of lines, counted by the program's own interpreter. All other\n  \
+             counts are events (changes of the process's RSS counters). Where a line ran and RSS did not change,\n  \
+             Mem usage is blank."
+        )?;
+    } else {
+        writeln!(
+            out,
+            "  All counts are events (changes of the process's RSS counters); none counts executions of a\n  \
+             line. A line that runs a million times in memory that is already there has no event at all."
+        )?;
+    }
     let added = options.columns.iter().map(|column| (column.name(), column.meaning()));
-    for (name, meaning) in FUNCTION_TABLES.into_iter().chain(added) {
+    let occurrences = ("Occurrences", if counted { EXECUTIONS } else { EVENTS });
+    for (name, meaning) in FUNCTION_TABLES.into_iter().chain([occurrences]).chain(added) {
         writeln!(out, "  {name:<12}{meaning}")?;
     }
     writeln!(out, "  In the table of top lines:")?;
     for (name, meaning) in TOP_LINES {
+        let meaning = if counted || name != "Events" { meaning } else { "as Occurrences" };
         writeln!(out, "  {name:<12}{meaning}")?;
     }
     writeln!(
