@@ -6,6 +6,7 @@
 //! into an [`Interpreter`], whose [`PyLayout`](memtrace_common::layout::PyLayout) is what the
 //! kernel side works from. Facts about CPython: `docs/cpython.md`.
 
+mod bounded_read;
 pub mod code_object;
 pub mod debug_offsets;
 mod discover;

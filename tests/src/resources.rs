@@ -100,14 +100,22 @@ pub fn viewers() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A folder that brings numpy to this interpreter by PYTHONPATH. It is installed by pip from PyPI
-/// once, and kept below the build folder.
+/// A folder that brings numpy to this interpreter by PYTHONPATH.
 ///
 /// # Errors
 /// When pip can't install it.
 pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
+    package(python, "numpy")
+}
+
+/// A folder that brings a package, and what it needs, to this interpreter by PYTHONPATH. It is
+/// installed by pip from PyPI once, and kept below the build folder.
+///
+/// # Errors
+/// When pip can't install it.
+pub fn package(python: &Interpreter, name: &str) -> Result<PathBuf> {
     let (major, minor, _) = python.version;
-    let folder = target_folder().join(format!("memtrace-tests/numpy-{major}.{minor}"));
+    let folder = target_folder().join(format!("memtrace-tests/{name}-{major}.{minor}"));
     made_once(&folder, |fresh| {
         // Debian's interpreters come without pip: another serves them, of the same version first.
         let others = interpreters::all();
@@ -118,12 +126,36 @@ pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
         let with_pip = same.chain(others.iter().rev()).find(has_pip).context("no pip anywhere")?;
         let mut pip = Command::new(&with_pip.path);
         pip.arg("-m").arg("pip").arg("install").arg(format!("--python-version={major}.{minor}"));
-        pip.args(["--no-deps", "--quiet", "--disable-pip-version-check"]);
+        pip.args(["--quiet", "--disable-pip-version-check"]);
         pip.args(["--root-user-action=ignore", "--only-binary", ":all:", "--target"]);
-        succeed(pip.arg(fresh).arg("numpy")).map(drop).context(
-            "the line tests need numpy from PyPI (or a folder with it at the place named here)",
-        )
+        succeed(pip.arg(fresh).arg(name)).map(drop).with_context(|| {
+            format!("the tests need {name} from PyPI (or a folder with it at the place named here)")
+        })
     })
-    .with_context(|| format!("numpy for {python} in {}", folder.display()))?;
+    .with_context(|| format!("{name} for {python} in {}", folder.display()))?;
     Ok(folder)
+}
+
+/// The program built from `programs/host.c`, which loads an interpreter when it runs; with
+/// `archive`, one that has that interpreter linked in.
+///
+/// # Errors
+/// When there is no C compiler, or it fails.
+pub fn host(archive: Option<&Path>) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/host.c");
+    let age = fs::metadata(&source)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
+    let kind = archive.and_then(|archive| archive.file_stem()?.to_str()).unwrap_or("loads");
+    let name = format!("memtrace-tests/host-{kind}-{}", age.as_nanos());
+    let program = target_folder().join(name);
+    made_once(&program, |fresh| {
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-pthread", "-o"]).arg(fresh).arg(&source);
+        if let Some(archive) = archive {
+            // Extension modules take what they need of the interpreter from the program.
+            cc.args(["-no-pie", "-Wl,--export-dynamic", "-Wl,--whole-archive"]).arg(archive);
+            cc.args(["-Wl,--no-whole-archive", "-lm", "-lutil"]);
+        }
+        succeed(cc.arg("-ldl")).map(drop)
+    })?;
+    Ok(program)
 }
