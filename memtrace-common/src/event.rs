@@ -32,6 +32,8 @@ pub mod tag {
     pub const EXITED: u32 = 10;
     /// [`super::Copied`]
     pub const COPIED: u32 = 11;
+    /// [`crate::native::Native`], then bytes of the stack
+    pub const NATIVE: u32 = 32;
 }
 
 /// The start of every record.

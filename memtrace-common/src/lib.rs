@@ -9,6 +9,7 @@ pub mod event;
 pub mod layout;
 pub mod limits;
 pub mod memory;
+pub mod native;
 pub mod outcome;
 pub mod settings;
 pub mod walk;

@@ -171,6 +171,10 @@ pub struct Process {
     pub follow: u32,
 }
 
+/// The process number under which user space says what shall happen to any process that calls
+/// `exec`, when the whole machine is traced. No process has it.
+pub const ANY_PROCESS: u32 = 0;
+
 /// A thread of a target, by its tid. Made when the target is met or the thread begins, removed at
 /// its end; only the thread itself writes to it.
 #[repr(C)]
@@ -194,7 +198,8 @@ pub struct Thread {
 pub struct Request {
     /// `REQUEST_*`.
     pub kind: u32,
-    /// Number for the new space (attach).
+    /// Number for the new space (attach), of the one that is meant (configure), of the only one that is meant
+    /// or 0 (close).
     pub space: u32,
     /// 1 when children are to be followed (attach).
     pub follow: u32,

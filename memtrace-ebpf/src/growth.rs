@@ -10,7 +10,7 @@ use memtrace_common::walk::afresh;
 use crate::maps::{PROCESSES, SPACES, field, scratch, thread};
 use crate::memory::load_kernel;
 use crate::task::{Call, Current, current_ids};
-use crate::{atomic, counter, emit, stack};
+use crate::{atomic, counter, emit, native, stack};
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
@@ -87,7 +87,10 @@ fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
     }
     let mut thread = if afresh(&change.by_target) != 0 { thread(tid) } else { None };
     let by_target = afresh(&change.by_target) != 0;
-    let stack = stack::current(space, task, thread.as_deref_mut(), by_target);
+    let mut stack = stack::current(space, task, thread.as_deref_mut(), by_target);
+    if afresh(&change.pages) > 0 && by_target {
+        stack = native::above(space, stack);
+    }
     if !tell(space, change, task, thread, stack) {
         space.tally.lost_pages[member_index(change)] += i64::from(afresh(&change.pages));
     }

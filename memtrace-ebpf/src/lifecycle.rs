@@ -6,8 +6,9 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::SETTLE_LOOKS;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
-    CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
-    REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
+    ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE,
+    REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally,
+    Thread, WATCHED,
 };
 
 use crate::maps::{
@@ -88,8 +89,8 @@ pub fn attend(task: Task) {
     let done = match request.kind {
         REQUEST_ATTACH => begin(mm, tgid, request),
         REQUEST_CONFIGURE | REQUEST_WATCHED => configure(tgid, request),
-        REQUEST_CLOSE => close(tgid, false),
-        REQUEST_CLOSE_ANYWAY => close(tgid, true),
+        REQUEST_CLOSE => close(tgid, request.space, false),
+        REQUEST_CLOSE_ANYWAY => close(tgid, request.space, true),
         _ => false,
     };
     request.done = u32::from(done);
@@ -98,6 +99,10 @@ pub fn attend(task: Task) {
 /// Makes the space of a process that runs, and says what its counters were.
 #[inline(always)]
 fn begin(mm: u64, tgid: u32, request: &mut Request) -> bool {
+    if PROCESSES.get_ptr(tgid).is_some() {
+        // It has called exec, or was forked, since user space looked: its record is under way.
+        return false;
+    }
     let (space, follow) = (request.space, request.follow);
     if make_space(mm, tgid, space, follow, &request.layout).is_none() {
         return false;
@@ -127,12 +132,17 @@ fn configure(tgid: u32, request: &Request) -> bool {
     true
 }
 
+/// Lets go of a process; where `wanted` names a space, only if it has that one still. Since user space
+/// asked, it may have called exec and have another.
 #[inline(always)]
-fn close(tgid: u32, anyway: bool) -> bool {
+fn close(tgid: u32, wanted: u32, anyway: bool) -> bool {
     let Some(process) = PROCESSES.get_ptr(tgid) else { return false };
     // SAFETY: map memory.
     let mm = unsafe { (*process).mm };
     let Some(space) = space_at(mm) else { return false };
+    if wanted != 0 && space.id != wanted {
+        return false;
+    }
     if space.pid == tgid && space.state == LIVE {
         if !is_settled(mm, space) {
             if !anyway {
@@ -210,7 +220,9 @@ pub fn forked(parent: Task, child: Task) {
 #[inline(always)]
 pub fn execed() {
     let (pid, _) = current_ids();
-    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    let Some(process) = PROCESSES.get_ptr(pid).or_else(|| PROCESSES.get_ptr(ANY_PROCESS)) else {
+        return;
+    };
     // SAFETY: a copy of map memory.
     let process = unsafe { *process };
     let mm = Current::task().mm();
@@ -241,8 +253,9 @@ pub fn execed() {
 #[inline(always)]
 pub fn exited() {
     let (pid, tid) = current_ids();
-    let Some(process) = PROCESSES.get_ptr(pid) else { return };
+    // Also those of processes that user space has let go of.
     let _ = THREADS.remove(tid);
+    let Some(process) = PROCESSES.get_ptr(pid) else { return };
     if !Current::task().as_task().last_of_process() {
         return;
     }

@@ -15,6 +15,7 @@ mod lifecycle;
 mod mapping;
 mod maps;
 mod memory;
+mod native;
 mod ram;
 mod stack;
 mod task;

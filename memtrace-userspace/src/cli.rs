@@ -8,10 +8,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use push::PushArgs;
 pub use recordings::{DiffArgs, FilterArgs, Growth, PlotArgs, RecordArgs, ReportArgs, TimeArgs};
 
 use crate::report::{Column, Measure};
 
+mod push;
 mod recordings;
 
 /// Which Python line made this process's resident memory grow, and is that memory still there?
@@ -35,6 +37,8 @@ pub enum Command {
     Run(RunArgs),
     /// Trace running processes and show on a live screen what grows
     Top(TopArgs),
+    /// Trace the whole machine, all the time: page, API and metrics
+    Daemon(DaemonArgs),
     /// Where a process's RSS is now: no probe, one look from outside
     Explain(ExplainArgs),
     /// The Python processes here: version, build, what can be traced
@@ -47,6 +51,8 @@ pub enum Command {
     Plot(PlotArgs),
     /// What grew between two recordings, or two times of one
     Diff(DiffArgs),
+    /// Send a recording to Pyroscope, Parca or a collector of OTLP profiles
+    Push(PushArgs),
     /// What this kernel and these privileges allow, and the mend for what they don't
     Doctor(ListArgs),
     /// Completions for a shell: where to put them says that shell's manual
@@ -105,7 +111,11 @@ pub struct ProbeArgs {
     /// noticed by their fingerprints only
     #[arg(long)]
     pub no_uprobes: bool,
-    /// Size of the ring buffer in bytes, a power of two from 4096 on
+    /// Show the native functions (C, C++, Rust, Fortran) in which memory grew, above the Python line
+    #[arg(long)]
+    pub native: bool,
+    /// Size of the ring buffer in bytes, a power of two from 4096 on; four times the default with
+    /// --native
     #[arg(long, value_name = "BYTES", default_value_t = memtrace_common::limits::DEFAULT_RING_BYTES,
           value_parser = ring_bytes)]
     pub ring_bytes: u32,
@@ -154,6 +164,20 @@ pub struct FormArgs {
     /// Released
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub columns: Vec<Column>,
+}
+
+/// `memtrace daemon`
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// What to trace, keep and serve, in TOML; docs/daemon.md has all of it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say whether the configuration is sound, and do nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Say more on standard error, the kernel side included
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// `memtrace completions`

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use entry::{Entry, Head};
@@ -15,7 +16,7 @@ use crate::units::Nanos;
 use entry::{SpaceId, Window};
 use sources::Sources;
 use space::SpaceHistory;
-use tables::Tables;
+pub use tables::Tables;
 
 pub mod entry;
 mod moments;
@@ -57,7 +58,7 @@ pub enum Inconsistent {
 pub struct History {
     head: Head,
     range: RangeInclusive<Nanos>,
-    tables: Tables,
+    tables: Arc<Tables>,
     spaces: Vec<SpaceHistory>,
     index: HashMap<SpaceId, usize>,
     sources: Sources,
@@ -69,10 +70,16 @@ impl History {
     /// A history that sums up what happens in `range` (times since the start, ends included).
     #[must_use]
     pub fn new(head: Head, range: RangeInclusive<Nanos>) -> Self {
+        Self::with_tables(head, range, Arc::default())
+    }
+
+    /// The same, of entries whose names were told already.
+    #[must_use]
+    pub fn with_tables(head: Head, range: RangeInclusive<Nanos>, tables: Arc<Tables>) -> Self {
         Self {
             head,
             range,
-            tables: Tables::default(),
+            tables,
             spaces: Vec::new(),
             index: HashMap::new(),
             sources: Sources::default(),
@@ -99,7 +106,7 @@ impl History {
     /// [`Inconsistent`]: the entry is not added.
     pub fn add(&mut self, entry: &Entry) -> Result<(), Inconsistent> {
         match entry {
-            Entry::Names(names) => return self.tables.add(names),
+            Entry::Names(names) => return Arc::make_mut(&mut self.tables).add(names),
             Entry::Began(began) => {
                 if self.index.contains_key(&began.space) {
                     return Err(Inconsistent::BeginsAgain(began.space.0));
@@ -151,6 +158,16 @@ impl History {
     fn space(&mut self, space: SpaceId) -> Result<&mut SpaceHistory, Inconsistent> {
         let index = self.index_of(space)?;
         Ok(&mut self.spaces[index])
+    }
+
+    /// Ends the range and begins the next, from `at` on to the end of time: what was summed up is
+    /// forgotten, but for what each stack still holds. So one history gives profile after profile,
+    /// each of its own stretch of time, without growing.
+    pub fn begin_anew(&mut self, at: Nanos) {
+        self.range = at..=*WHOLE.end();
+        for space in &mut self.spaces {
+            space.begin_anew(at);
+        }
     }
 
     /// The profile of the range, as far as entries have come.

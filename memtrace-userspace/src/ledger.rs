@@ -5,6 +5,7 @@
 
 mod accounts;
 mod names;
+mod native;
 mod pages;
 mod space;
 mod stacks;
@@ -12,6 +13,7 @@ mod window;
 
 pub use accounts::{Account, Pages, Row, RowKey};
 pub use names::NameBook;
+pub use native::Calls;
 pub use pages::{Extent, PageLedger};
 pub use space::{SpaceLedger, StackKey, WindowFigures};
 pub use stacks::{CodeTexts, Missing, NamedFrame, NamedStack, StackTable};

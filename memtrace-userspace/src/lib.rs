@@ -9,10 +9,13 @@
 
 pub mod cli;
 pub mod command;
+pub mod daemon;
 pub mod history;
 pub mod kernel;
 pub mod ledger;
+pub mod native;
 pub mod profile;
+pub mod push;
 pub mod python;
 pub mod recording;
 pub mod report;

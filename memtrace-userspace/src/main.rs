@@ -8,9 +8,11 @@ use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
 use memtrace::command::progress::Messages;
 use memtrace::command::{
-    attach, color, completions, diff, doctor, explain, output::Output, plot, ps, record, report,
-    run, top,
+    attach, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps, push,
+    record, report, run, top,
 };
+use memtrace::daemon::config::ConfigError;
+use memtrace::push::{BackendError, SettingsError};
 use memtrace::python::DiscoverError;
 use memtrace::report::printable;
 use memtrace::session::SessionError;
@@ -51,9 +53,11 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
         Command::Run(args) => run::run(args).await,
         Command::Top(args) => top::run(args).await.map(|()| 0),
         Command::Record(args) => record::run(args).await,
+        Command::Daemon(args) => daemon::run(args).await.map(|()| 0),
         Command::Report(args) => report::run(args).map(|()| 0),
         Command::Plot(args) => plot::run(args).map(|()| 0),
         Command::Diff(args) => diff::run(args),
+        Command::Push(args) => push::run(args).map(|()| 0),
         Command::Explain(args) => explain::run(args).map(|()| 0),
         Command::Ps(args) => list(args, |json, out| {
             let format = if json { ps::PsFormat::Json } else { ps::PsFormat::Table };
@@ -81,7 +85,11 @@ fn list(
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<FormError>() {
+    if error.is::<FormError>()
+        || error.is::<ConfigError>()
+        || error.is::<BackendError>()
+        || error.is::<SettingsError>()
+    {
         return WRONG_USAGE;
     }
     if let Some(SnapshotError::Exited(_)) = error.downcast_ref() {
@@ -100,8 +108,10 @@ fn log_to_stderr(cli: &Cli) {
         Command::Attach(args) => (args.trace.verbose, args.trace.quiet),
         Command::Run(args) => (args.trace.verbose, args.trace.quiet),
         Command::Record(args) => (args.verbose, args.quiet),
+        Command::Daemon(args) => (args.verbose, false),
         Command::Report(args) => (false, args.quiet),
         Command::Diff(args) => (false, args.quiet),
+        Command::Push(args) => (args.verbose, args.quiet),
         Command::Plot(_)
         | Command::Explain(_)
         | Command::Top(_)

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 pub use lines::lines_of;
 pub use memory::Memory;
+pub use native::{NativeFigures, NativeFrame, NativeRow};
 pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
@@ -15,6 +16,8 @@ use crate::units::{Bytes, Nanos};
 pub mod filter;
 mod lines;
 mod memory;
+pub mod merge;
+mod native;
 mod sources;
 
 /// What was traced, from the first attach to the last detach.
@@ -119,6 +122,8 @@ pub struct StackFigures {
     pub thread: usize,
     /// Leaf first, never empty: stacks without a line are unattributed.
     pub frames: Vec<Arc<Place>>,
+    /// Native frames above those, leaf first; empty when they are not known or were not asked for.
+    pub native: Vec<Arc<NativeFrame>>,
     /// Added by it.
     pub grown: Memory,
     /// Of what it had grown: given back, by whomever.
@@ -228,6 +233,10 @@ pub enum Reason {
     LeftOut,
     /// The kernel's counter moved between the last event and the end of tracing.
     Remainder,
+    /// Lines of stacks beyond as many as may have names (`memtrace daemon`).
+    BeyondLimit,
+    /// Of several processes as one: what those that ended took with them.
+    Ended,
 }
 
 impl Reason {
@@ -248,6 +257,8 @@ impl Reason {
             Self::UnderWay => "return under way",
             Self::LeftOut => "left out by a filter",
             Self::Remainder => "remainder",
+            Self::BeyondLimit => "beyond the limit of stacks",
+            Self::Ended => "ended processes",
         }
     }
 }
@@ -263,6 +274,8 @@ pub struct Unattributed {
     pub net: Memory,
     /// Events in it.
     pub events: u64,
+    /// What of it is known by native frames; the rest of it isn't.
+    pub native: Vec<NativeRow>,
 }
 
 /// What tracing cost.

@@ -31,6 +31,7 @@ pub use discover::{Discovery, discover};
 pub use image::{Image, Images};
 pub use interpreter::{Build, Interpreter, ProbePoint};
 pub use line_table::{LineRange, LineTable, LineTableKind};
+pub use maps::{Mapping, Mappings};
 pub use memory::TargetMemory;
 pub use refusal::{DiscoverError, Refusal};
 pub use version::Version;

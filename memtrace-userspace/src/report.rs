@@ -21,7 +21,7 @@ pub mod mprof;
 pub mod plot;
 pub mod pprof;
 pub mod printable;
-mod stacks;
+pub(crate) mod stacks;
 pub mod table;
 
 pub use crate::profile::{SourceText, SourceTexts};

@@ -6,15 +6,18 @@
 
 mod binding;
 mod child;
+pub mod facts;
 mod haste;
 mod journal;
 mod kills;
+mod machine;
 mod presence;
 mod recognise;
 mod target;
 mod targets;
 mod windows;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +26,11 @@ use tracing::warn;
 
 pub use binding::Binding;
 pub use child::{Child, ChildEnd};
+pub use machine::Stranger;
 pub use target::Target;
 
+use self::facts::Facts;
+use crate::history::entry::SpaceId;
 use crate::history::{Entry, Head};
 use crate::kernel::support::{self, SupportError};
 use crate::kernel::{KernelError, Options, Probes, Ring, decode};
@@ -41,6 +47,9 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Records taken in one go before anything else gets its turn.
 const BATCH: usize = 1 << 16;
+
+/// The same where records of native stacks are among them, each of which takes ten times as long.
+const NATIVE_BATCH: usize = 1 << 10;
 
 /// What stops tracing before it has begun.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +108,10 @@ pub struct Plan {
     pub window: Duration,
     /// Keep the entries of the history for [`Session::take_entries`].
     pub keep_entries: bool,
+    /// Trace whatever calls `exec` and turns out to be Python, and go on without any target. No history
+    /// is kept then: the entries are all there is, and what has ended is forgotten by
+    /// [`Session::forget_ended`].
+    pub machine: bool,
     /// For the kernel side.
     pub options: Options,
 }
@@ -119,6 +132,7 @@ pub struct Session {
     ring: Ring,
     targets: Targets,
     window: Duration,
+    batch: usize,
     /// When the open window is to be closed.
     closes: Instant,
 }
@@ -144,12 +158,17 @@ impl Session {
     pub fn open(plan: &Plan) -> Result<Self, SessionError> {
         support::require()?;
         let (mut probes, ring) = Probes::load(&plan.options)?;
+        if plan.machine {
+            probes.expect_every_exec(plan.follow)?;
+        }
         probes.attach()?;
         // Loading needs ten times the memory of tracing (all of the kernel's BTF); give it back.
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
         let targets = Targets::new(probes, plan);
-        Ok(Self { ring, targets, window: plan.window, closes: Instant::now() + plan.window })
+        let batch = if plan.options.native { NATIVE_BATCH } else { BATCH };
+        let (window, closes) = (plan.window, Instant::now() + plan.window);
+        Ok(Self { ring, targets, window, batch, closes })
     }
 
     /// Begins to trace a process whose interpreter was found; returns Python's version.
@@ -204,10 +223,14 @@ impl Session {
                 () = sleep_until(due.unwrap_or_else(|| Instant::now() + TICK).into()),
                     if due.is_some() => {}
             }
-            while self.drain() == BATCH {
+            while self.drain() == self.batch {
                 // A storm must not keep us from the signal that ends it.
                 if is_ready(stop).await {
                     return Ok(Step::Asked);
+                }
+                // Nor from an interpreter that starts, since records of stacks take their time.
+                if self.batch < BATCH {
+                    self.targets.tend(Instant::now())?;
                 }
             }
             let now = Instant::now();
@@ -248,10 +271,67 @@ impl Session {
         self.targets.files()
     }
 
+    /// Changes the length of windows, from the next one on.
+    pub fn set_window(&mut self, window: Duration) {
+        self.window = window;
+    }
+
+    /// Names so many stacks at most; lines of others are left out and counted.
+    pub fn set_most_stacks(&mut self, stacks: usize) {
+        self.targets.journal.book.set_bound(stacks);
+    }
+
+    /// Whether lines are left out because there are as many stacks as there may be.
+    #[must_use]
+    pub fn is_full_of_stacks(&self) -> bool {
+        self.targets.journal.book.is_full()
+    }
+
+    /// Lets go of processes that run on, by the numbers of their spaces: their books are closed.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn let_go(&mut self, spaces: &[SpaceId]) -> Result<(), SessionError> {
+        Ok(self.targets.let_go(spaces)?)
+    }
+
+    /// Forgets the targets that have ended; their entries were told.
+    pub fn forget_ended(&mut self) {
+        self.targets.forget_ended();
+    }
+
+    /// Processes that were seen to be Python and can't be traced, since the last time.
+    pub fn take_strangers(&mut self) -> Vec<Stranger> {
+        self.targets.take_strangers()
+    }
+
+    /// What is known of the processes that turned out to be Python, since the last time.
+    pub fn take_facts(&mut self) -> Vec<(SpaceId, Facts)> {
+        self.targets.take_facts()
+    }
+
+    /// Processes that are traced, or being looked at.
+    #[must_use]
+    pub fn pids(&self) -> HashSet<u32> {
+        self.targets.live().into_iter().collect()
+    }
+
+    /// A process that the kernel side has and whose record was lost is nobody's: it can be attached to.
+    pub fn disown(&mut self, pid: u32) {
+        self.targets.probes().forget_process(pid);
+    }
+
+    /// The files of a target.
+    #[must_use]
+    pub fn files_of(&self, space: SpaceId) -> Option<Arc<TargetFiles>> {
+        self.targets.targets.get(&space.0)?.files.clone()
+    }
+
     /// Books what is waiting; returns how many records there were.
     fn drain(&mut self) -> usize {
         let targets = &mut self.targets;
-        self.ring.drain(BATCH, |bytes| match decode(bytes) {
+        self.ring.drain(self.batch, |bytes| match decode(bytes) {
             Ok(event) => targets.handle(event),
             Err(error) => warn!("{error}"),
         })
@@ -265,7 +345,10 @@ impl Session {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn finish(mut self) -> Result<Traced, SessionError> {
-        let live = self.targets.live();
+        let mut live = self.targets.live();
+        // A process whose end has no record yet may have its pid in common with the next one.
+        live.sort_unstable();
+        live.dedup();
         self.targets.probes().close(&live)?;
         while self.drain() > 0 {}
         self.targets.read_tallies();

@@ -3,8 +3,8 @@
 //! A file name in a code object means something inside the target's root and mount namespace only:
 //! in a container `/app/main.py` is another file than here, or none. So [`TargetFiles`] holds on to
 //! the target's root while it lives, and resolves every name inside it; no link leads out. Only
-//! regular files are opened, and only for reading: nothing of the target changes (but, on mounts
-//! that keep it, a file's access time).
+//! regular files are opened, only for reading, and only if the target itself may read them
+//! (`reader.rs`): nothing of the target changes (but, on mounts that keep it, a file's access time).
 //!
 //! It does not look into zip archives, can't know that a file is still the one that was loaded (it
 //! says so when the file is younger than the process), and does not guard against a file system
@@ -24,6 +24,9 @@ use crate::report::table::{TableOptions, shown_files};
 use crate::report::{SourceText, SourceTexts};
 
 mod encoding;
+mod reader;
+
+use reader::Reader;
 
 /// How far [`started_at`] may be too early: two values cut to the second.
 const START_PRECISION: Duration = Duration::from_secs(2);
@@ -63,6 +66,11 @@ pub enum SourceError {
     /// Larger than [`MAX_SOURCE`].
     #[error("larger than {} MiB", MAX_SOURCE >> 20)]
     TooLarge,
+    /// Not readable with the target's own rights, and not to be read with others.
+    #[error(
+        "not read: memtrace can't take on the rights of the target's user ({0}); run it as root"
+    )]
+    NotAsTheTarget(io::Error),
     /// The kernel doesn't know `openat2` (before 5.6) or a sandbox forbids it.
     #[error(
         "this kernel has no openat2 (Linux 5.6), without which the target's root can't be kept"
@@ -94,6 +102,8 @@ pub struct TargetFiles {
     /// Keeps the mounts below the root from being taken apart when the target was the last process
     /// of its container. Best effort.
     _mounts: Option<OwnedFd>,
+    /// With whose rights files are read.
+    reader: Reader,
     /// The target's directory when it was opened, as the target itself would name it.
     directory: Option<PathBuf>,
     /// When the process started, to the second.
@@ -115,7 +125,8 @@ impl TargetFiles {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let mounts = rustix::fs::openat(CWD, process.join("ns/mnt"), flags, Mode::empty());
         let directory = directory(&process);
-        Ok(Self { root, _mounts: mounts.ok(), directory, started_at: started_at(pid) })
+        let reader = Reader::of(pid).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { reader, root, _mounts: mounts.ok(), directory, started_at: started_at(pid) })
     }
 
     /// The text of `file`, a name as code objects have it.
@@ -137,6 +148,10 @@ impl TargetFiles {
     }
 
     fn contents(&self, file: &str) -> Result<Contents, SourceError> {
+        self.reader.run(|| self.contents_as_reader(file)).map_err(SourceError::NotAsTheTarget)?
+    }
+
+    fn contents_as_reader(&self, file: &str) -> Result<Contents, SourceError> {
         if file.is_empty() || file.contains('\0') || (file.starts_with('<') && file.ends_with('>'))
         {
             return Err(SourceError::NotAFile);

@@ -103,6 +103,14 @@ impl Browser {
         Page::open(self, file, look)
     }
 
+    /// Opens a page of a server and waits until it is loaded.
+    ///
+    /// # Errors
+    /// When the browser fails, or nobody answers.
+    pub fn visit(&mut self, url: &str, look: Look) -> Result<Page<'_>> {
+        Page::visit(self, url, look)
+    }
+
     /// A command and its result. `session` names the page.
     fn call(&mut self, session: Option<&str>, method: &str, parameters: Value) -> Result<Value> {
         self.commands_sent += 1;

@@ -38,8 +38,8 @@ pub fn binary(build: Build) -> Result<PathBuf> {
     let path = match std::env::var_os("MEMTRACE_BIN") {
         Some(named) => std::path::absolute(Path::new(&named))?,
         None => {
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-            cargo.current_dir(resources::workspace()).args(["build", "--quiet", "-p", "memtrace"]);
+            let mut cargo = resources::cargo();
+            cargo.args(["build", "--quiet", "-p", "memtrace"]);
             if build == Build::Release {
                 cargo.arg("--release");
             }

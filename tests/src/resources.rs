@@ -70,7 +70,8 @@ fn made_once(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> 
     fs::rename(&fresh, path).with_context(|| format!("{}", path.display()))
 }
 
-/// The library built from `programs/native.c`, whose threads never run Python.
+/// The library built from `programs/native.c`, whose threads never run Python; or the one that
+/// `MEMTRACE_TEST_NATIVE` names, where there is no compiler.
 ///
 /// # Errors
 /// When there is no C compiler, or it fails.
@@ -78,6 +79,9 @@ pub fn native_library() -> Result<PathBuf> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     if let Some(built) = BUILT.get() {
         return Ok(built.clone());
+    }
+    if let Some(named) = std::env::var_os("MEMTRACE_TEST_NATIVE") {
+        return Ok(named.into());
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/native.c");
     let age = fs::metadata(&source)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
@@ -88,6 +92,58 @@ pub fn native_library() -> Result<PathBuf> {
         succeed(&mut cc).map(drop)
     })?;
     Ok(BUILT.get_or_init(|| library).clone())
+}
+
+/// How much of an extension module's debug information there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symbols {
+    /// In the file itself.
+    Debug,
+    /// Exported names only.
+    Stripped,
+    /// In a file of its own, which the file names with its checksum (`.gnu_debuglink`).
+    Separate,
+}
+
+/// The extension module built from `programs/growth.c`, below `folder`.
+///
+/// # Errors
+/// When there is no C compiler or no binutils, or they fail.
+pub fn growth_extension(folder: &Path, symbols: Symbols) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/growth.c");
+    let (module, debug) = (folder.join("growth.abi3.so"), folder.join("growth.debug"));
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-g", "-Wl,--build-id=none", "-o"])
+        .arg(&module)
+        .arg(source);
+    succeed(&mut cc)?;
+    if symbols == Symbols::Separate {
+        succeed(Command::new("objcopy").arg("--only-keep-debug").arg(&module).arg(&debug))?;
+    }
+    if symbols != Symbols::Debug {
+        succeed(Command::new("strip").arg(&module))?;
+    }
+    if symbols == Symbols::Separate {
+        let link = format!("--add-gnu-debuglink={}", debug.display());
+        succeed(Command::new("objcopy").arg(link).arg(&module))?;
+    }
+    Ok(module)
+}
+
+/// Cargo in the workspace, as if typed there: what cargo has set for this test would make ring, whose
+/// build asks for it, and all that needs ring be built again, and again the next time without.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let of_a_package =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_a_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.current_dir(workspace());
+    cargo
 }
 
 /// The folder with npm's packages that open reports.
@@ -105,17 +161,28 @@ pub fn viewers() -> Result<PathBuf> {
 /// # Errors
 /// When pip can't install it.
 pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
-    package(python, "numpy")
+    from_pypi(python, "numpy", &["--no-deps"])
 }
 
-/// A folder that brings a package, and what it needs, to this interpreter by PYTHONPATH. It is
-/// installed by pip from PyPI once, and kept below the build folder.
+/// The same for pandas, with what it needs (numpy among it).
+///
+/// # Errors
+/// When pip can't install it.
+pub fn pandas(python: &Interpreter) -> Result<PathBuf> {
+    from_pypi(python, "pandas", &[])
+}
+
+/// A folder that brings a package to this interpreter by PYTHONPATH, with what it needs.
 ///
 /// # Errors
 /// When pip can't install it.
 pub fn package(python: &Interpreter, name: &str) -> Result<PathBuf> {
+    from_pypi(python, name, &[])
+}
+
+fn from_pypi(python: &Interpreter, package: &str, options: &[&str]) -> Result<PathBuf> {
     let (major, minor, _) = python.version;
-    let folder = target_folder().join(format!("memtrace-tests/{name}-{major}.{minor}"));
+    let folder = target_folder().join(format!("memtrace-tests/{package}-{major}.{minor}"));
     made_once(&folder, |fresh| {
         // Debian's interpreters come without pip: another serves them, of the same version first.
         let others = interpreters::all();
@@ -126,13 +193,13 @@ pub fn package(python: &Interpreter, name: &str) -> Result<PathBuf> {
         let with_pip = same.chain(others.iter().rev()).find(has_pip).context("no pip anywhere")?;
         let mut pip = Command::new(&with_pip.path);
         pip.arg("-m").arg("pip").arg("install").arg(format!("--python-version={major}.{minor}"));
-        pip.args(["--quiet", "--disable-pip-version-check"]);
+        pip.args(options).args(["--quiet", "--disable-pip-version-check"]);
         pip.args(["--root-user-action=ignore", "--only-binary", ":all:", "--target"]);
-        succeed(pip.arg(fresh).arg(name)).map(drop).with_context(|| {
-            format!("the tests need {name} from PyPI (or a folder with it at the place named here)")
+        succeed(pip.arg(fresh).arg(package)).map(drop).with_context(|| {
+            format!("tests need {package} from PyPI (or a folder with it at the place named here)")
         })
     })
-    .with_context(|| format!("{name} for {python} in {}", folder.display()))?;
+    .with_context(|| format!("{package} for {python} in {}", folder.display()))?;
     Ok(folder)
 }
 

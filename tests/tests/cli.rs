@@ -116,7 +116,11 @@ fn an_output_that_cannot_be_written_is_found_before_tracing() -> Result<()> {
     let python = Process::waiting(&newest()?.path)?;
     let folder = tempfile::tempdir()?;
     let missing = folder.path().join("missing/report.json");
-    for path in [missing.to_str().context("path")?, "/", "/proc/version"] {
+    // Opening it would wait for a reader.
+    let pipe = folder.path().join("pipe");
+    resources::succeed(Command::new("mkfifo").arg(&pipe))?;
+    let [missing, pipe] = [&missing, &pipe].map(|path| path.to_str().context("path"));
+    for path in [missing?, pipe?, "/", "/proc/version"] {
         let output = refused(&["attach", &python.pid(), "--duration", "30s", "-o", path])?;
         output.expect_words(&[path])?;
         let code = output.status.code();

@@ -129,8 +129,7 @@ fn every_shell_gets_its_completions() -> Result<()> {
 #[test]
 fn every_command_has_a_man_page() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(resources::workspace());
+    let mut cargo = resources::cargo();
     cargo.args(["run", "--quiet", "-p", "memtrace", "--example", "man", "--"]).arg(folder.path());
     resources::succeed(&mut cargo)?;
     let help = finish(&mut memtrace::command(["--help"])?)?.stdout;

@@ -64,7 +64,8 @@ fn an_interpreter_is_traced_from_its_first_instruction() -> Result<()> {
         let process = report.process(pid)?;
         let mark = truth.mark("keeps")?;
         let grown = process.figures(&mark.file, mark.line).grown;
-        ensure!((grown - mark.grown()?).abs() <= mark.grown()? / 100, "grown {grown}");
+        let near = (grown - mark.grown()?).abs() <= mark.grown()? / 100;
+        ensure!(near, "grown {grown}\n{}", process.top());
         // The interpreter's own start-up is in the report: it began with next to nothing.
         ensure!(process.rss_before_bytes < 2 << 20, "before: {}", process.rss_before_bytes);
         Ok(())

@@ -5,20 +5,29 @@
 
 mod bench;
 mod browser;
+mod deb;
+mod debian;
 mod demo;
+mod deny;
 mod ebpf;
 mod interpreters;
 mod man;
 mod mprof;
+mod package;
 mod pip;
 mod process;
 mod python;
+mod reproduce;
+mod sbom;
 mod setup;
 mod source_hash;
 mod test;
 mod tidy;
 mod toolchain;
+mod tools;
 mod viewers;
+mod vm;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -39,8 +48,20 @@ enum Chore {
     Ebpf(ebpf::Options),
     /// Fetch Debian sid's Pythons for the tests
     Interpreters(interpreters::Options),
+    /// Run the tests of the kernel side on Debian's kernels, in virtual machines
+    Vm(vm::Options),
+    /// Check licences, sources and duplicates of what memtrace is made of
+    Deny(deny::Options),
+    /// Write bills of materials
+    Sbom(sbom::Options),
+    /// Make the release build twice, and compare
+    Reproduce(reproduce::Options),
     /// Write the man pages
     Man(man::Options),
+    /// Make the Debian package
+    Deb(package::Options),
+    /// Make the Python wheel that holds the binary
+    Wheel(package::Options),
     /// Check the house rules
     Tidy,
     /// Everything that CI runs
@@ -59,7 +80,13 @@ fn main() -> ExitCode {
         Chore::Setup(options) => setup::run(&options),
         Chore::Ebpf(options) => ebpf::run(&options),
         Chore::Interpreters(options) => interpreters::run(&options),
+        Chore::Vm(options) => vm::run(&options),
+        Chore::Deny(options) => deny::run(&options),
+        Chore::Sbom(options) => sbom::run(&options),
+        Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Man(options) => man::run(&options),
+        Chore::Deb(options) => deb::run(&options),
+        Chore::Wheel(options) => wheel::run(&options),
         Chore::Tidy => tidy::run(),
         Chore::Test(options) => test::run(&options),
         Chore::Demo(options) => demo::run(&options),

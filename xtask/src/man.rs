@@ -17,6 +17,13 @@ pub(crate) struct Options {
     output: PathBuf,
 }
 
+impl Options {
+    /// As if typed with `--output`.
+    pub(crate) fn into(folder: &std::path::Path) -> Self {
+        Self { output: folder.to_owned() }
+    }
+}
+
 /// The chore.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = root().join(&options.output);

@@ -16,9 +16,23 @@ pub(crate) fn root() -> PathBuf {
     own.parent().map_or(own.clone(), Path::to_path_buf)
 }
 
-/// Cargo as this workspace uses it (the one that started the chore).
+/// The build folder.
+pub(crate) fn target() -> PathBuf {
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root().join(folder)
+}
+
+/// Cargo as this workspace uses it (the one that started the chore), as if typed: what it has set for
+/// this package would make ring, whose build asks for it, and all that needs ring be built again.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let of_a_package =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(of_a_package) {
+            command.env_remove(name);
+        }
+    }
     command.current_dir(root());
     command
 }

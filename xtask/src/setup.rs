@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use crate::process::{self, root};
 use crate::python::{self, Python};
 use crate::toolchain::{self, LINKER_VERSION, LLVM};
-use crate::{browser, interpreters, mprof, pip, viewers};
+use crate::{browser, interpreters, mprof, pip, viewers, vm};
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -37,6 +37,8 @@ pub(crate) enum Purpose {
     All,
     /// What `cargo xtask test` needs
     Tests,
+    /// What `cargo xtask test --long` needs
+    Long,
     /// What rebuilds the eBPF object
     Ebpf,
 }
@@ -115,6 +117,9 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         if process::find_program("bpftool").is_none() {
             needs.push(Need::Package("bpftool"));
         }
+        if process::find_program("promtool").is_none() {
+            needs.push(Need::Package("prometheus"));
+        }
         needs.extend(browser::missing().iter().copied().map(Need::Package));
         if process::ask(process::cargo().args(["nextest", "--version"])).is_none() {
             needs.push(Need::Nextest);
@@ -123,7 +128,10 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         needs.extend(missing_viewers());
         needs.extend(Some(mprof::folder()).filter(|folder| !folder.exists()).map(Need::Mprof));
     }
-    if purpose != Purpose::Tests {
+    if purpose == Purpose::Long && vm::require().is_err() {
+        needs.push(Need::Package(vm::PACKAGE));
+    }
+    if !matches!(purpose, Purpose::Tests | Purpose::Long) {
         let absent = toolchain::PACKAGES.iter().copied().filter(|name| !is_installed(name));
         needs.extend(absent.map(Need::Package));
         let linker = process::find_program("bpf-linker")

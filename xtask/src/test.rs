@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, in one order, each step timed.
 //!
-//! fmt → clippy → tidy → eBPF object → tests. The first step that fails ends it. Tests that trace
+//! fmt → clippy → tidy → eBPF object → tests; with `--long` then supply chain → other kernels →
+//! reproducible build, which take some minutes. The first step that fails ends it. Tests that trace
 //! need root: without root this fails and says so, it does not skip them.
 
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{self, root};
 use crate::setup::{self, Purpose};
 use crate::toolchain::{self, TARGET};
-use crate::{ebpf, tidy};
+use crate::{deny, ebpf, reproduce, sbom, tidy, vm};
 
 /// Left out by `--quick`: the integration tests of the crate `tests`, which trace live processes.
 const WITHOUT_ROOT: &str = "not (package(tests) and kind(test))";
@@ -24,6 +25,9 @@ pub(crate) struct Options {
     /// Leave out the tests that need root
     #[arg(long)]
     quick: bool,
+    /// Also what takes minutes: licences and sources, Debian's kernels, the release build twice
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
 }
 
 /// The chore.
@@ -35,7 +39,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
     }
     let start = Instant::now();
-    step("setup", || setup::run(&setup::Options::install(Purpose::Tests)))?;
+    let purpose = if options.long { Purpose::Long } else { Purpose::Tests };
+    step("setup", || setup::run(&setup::Options::install(purpose)))?;
     step("fmt", fmt)?;
     step("clippy", clippy)?;
     step("tidy", tidy::run)?;
@@ -45,6 +50,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         totals = nextest(options.quick)?;
         Ok(())
     })?;
+    if options.long {
+        step("supply chain", || deny::run(&deny::Options::default()))?;
+        step("bills of materials", || sbom::run(&sbom::Options::default()))?;
+        step("kernels", || vm::run(&vm::Options::default()))?;
+        step("reproducible build", || reproduce::run(&reproduce::Options::default()))?;
+    }
     let left_out = if options.quick { ", without those that need root" } else { "" };
     println!("test: all steps passed in {:.1} s{left_out}", start.elapsed().as_secs_f64());
     println!("{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.skipped);

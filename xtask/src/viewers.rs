@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use crate::process::{self, root};
 
 /// npm's packages, with the versions that the tests were written for.
-pub(crate) const PACKAGES: [(&str, &str); 2] =
-    [("pprof-format", "2.3.2"), ("speedscope", "1.25.0")];
+pub(crate) const PACKAGES: [(&str, &str); 3] =
+    [("pprof-format", "2.3.2"), ("speedscope", "1.25.0"), ("@parca/client", "0.17.24")];
 
 /// Where the tests look for them.
 fn folder() -> PathBuf {

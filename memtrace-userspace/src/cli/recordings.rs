@@ -193,13 +193,13 @@ pub struct DiffArgs {
     pub quiet: bool,
 }
 
-fn since(text: &str) -> Result<Nanos, String> {
+pub(super) fn since(text: &str) -> Result<Nanos, String> {
     let time = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it like 90s, 5m or 1h30m"))?;
     u64::try_from(time.as_nanos()).map(Nanos).map_err(|_| "longer than 500 years".to_owned())
 }
 
-fn size(text: &str) -> Result<Bytes, String> {
+pub(super) fn size(text: &str) -> Result<Bytes, String> {
     match text.parse::<ByteSize>().map(|size| i64::try_from(size.0)) {
         Ok(Ok(bytes)) => Ok(Bytes(bytes)),
         _ => Err("write it like 512KiB, 50MiB or 2GiB".to_owned()),

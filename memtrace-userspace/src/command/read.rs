@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::progress::Progress;
 use crate::cli::{FilterArgs, TimeArgs};
-use crate::history::{History, WHOLE};
+use crate::history::{Entry, Head, History, WHOLE};
 use crate::profile::Profile;
 use crate::profile::filter::{filtered, idle};
 use crate::recording::Reader;
@@ -36,6 +36,33 @@ impl Reading {
 
 /// The entries of a recording, in a history of the range.
 fn read(path: &Path, range: RangeInclusive<Nanos>, reading: Reading) -> Result<History> {
+    let history = |head: &Head| History::new(head.clone(), range);
+    entries(path, reading, history, |history, entry| {
+        add(history, entry, path)?;
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Adds an entry of that recording.
+///
+/// # Errors
+///
+/// It can't follow those before it.
+pub(super) fn add(history: &mut History, entry: &Entry, path: &Path) -> Result<()> {
+    history.add(entry).with_context(|| format!("{} contradicts itself", path.display()))
+}
+
+/// Goes through the entries of a recording, until `take` breaks off or there are no more.
+///
+/// # Errors
+///
+/// There is no such file, or it is no recording; and those of `take`.
+pub(super) fn entries<T>(
+    path: &Path,
+    reading: Reading,
+    begin: impl FnOnce(&Head) -> T,
+    mut take: impl FnMut(&mut T, &Entry) -> Result<ControlFlow<()>>,
+) -> Result<T> {
     let name = path.display();
     let file = File::open(path).with_context(|| format!("can't read {name}"))?;
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
@@ -44,10 +71,12 @@ fn read(path: &Path, range: RangeInclusive<Nanos>, reading: Reading) -> Result<H
         Ok(reader) => reader,
         Err(error) => bail!("{name} {error}"),
     };
-    let mut history = History::new(reader.head().clone(), range);
+    let mut taken = begin(reader.head());
     let mut told = 0;
     while let Some(entry) = reader.next() {
-        history.add(&entry).with_context(|| format!("{name} contradicts itself"))?;
+        if take(&mut taken, &entry)?.is_break() {
+            return Ok(taken);
+        }
         if reader.position() - told > 1 << 16 {
             told = reader.position();
             progress.advance_to(told);
@@ -63,7 +92,7 @@ fn read(path: &Path, range: RangeInclusive<Nanos>, reading: Reading) -> Result<H
         }
         _ => {}
     }
-    Ok(history)
+    Ok(taken)
 }
 
 /// The history of the part of a recording's time that `time` names.

@@ -16,7 +16,7 @@ const MOST_LINES: u32 = 2000;
 
 /// Which functions there are, and whose text was kept.
 #[derive(Default)]
-pub(super) struct SourceKeeper {
+pub(crate) struct SourceKeeper {
     texts: Vec<String>,
     functions: Vec<Function>,
     /// By place: its function.
@@ -32,7 +32,7 @@ pub(super) struct SourceKeeper {
 impl SourceKeeper {
     /// The entries, each followed by the text of what is new in it. Every entry must pass here, in
     /// order. `files` are those of the processes, in the order in which they began.
-    pub(super) fn with_sources(
+    pub(crate) fn with_sources(
         &mut self,
         entries: Vec<Entry>,
         files: &[Option<Arc<TargetFiles>>],
@@ -66,10 +66,15 @@ impl SourceKeeper {
         self.texts.extend(names.texts.iter().cloned());
         self.functions.extend(names.functions.iter().cloned());
         self.places.extend(names.places.iter().map(|place| place.function.0));
-        self.stacks.extend(names.stacks.iter().map(|stack| match stack {
-            StackName::Lines { frames, .. } => frames.clone(),
-            StackName::Unattributed { .. } => Vec::new(),
-        }));
+        for stack in &names.stacks {
+            self.stacks.push(match stack {
+                StackName::Lines { frames, .. } => frames.clone(),
+                StackName::Unattributed { .. } => Vec::new(),
+                StackName::Native { below, .. } => {
+                    self.stacks.get(below.0 as usize).cloned().unwrap_or_default()
+                }
+            });
+        }
     }
 
     fn of_window(&mut self, window: &Window, files: &Arc<TargetFiles>) -> Vec<Source> {

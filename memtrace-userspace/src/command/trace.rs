@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
+use memtrace_common::limits::DEFAULT_RING_BYTES;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::form::Form;
@@ -27,7 +28,16 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
         uprobes: !args.no_uprobes,
         window: WINDOW,
         keep_entries: false,
-        options: Options { ring_bytes: args.ring_bytes, verbose },
+        machine: false,
+        options: Options { ring_bytes: ring_bytes(args), native: args.native, verbose },
+    }
+}
+
+/// Pieces of stacks are 100 times as long as other records: a program that starts has thousands.
+fn ring_bytes(args: &ProbeArgs) -> u32 {
+    match args.ring_bytes {
+        DEFAULT_RING_BYTES if args.native => 4 * DEFAULT_RING_BYTES,
+        bytes => bytes,
     }
 }
 

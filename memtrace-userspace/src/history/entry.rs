@@ -30,6 +30,10 @@ pub struct PlaceId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub u32);
 
+/// A position in the table of native frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NativeId(pub u32);
+
 /// A position in the table of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ThreadId(pub u32);
@@ -49,6 +53,19 @@ pub enum Entry {
     Ended(Ended),
     /// Source text of a function.
     Source(Source),
+}
+
+impl Entry {
+    /// The time that it tells, where it does.
+    #[must_use]
+    pub fn at(&self) -> Option<Nanos> {
+        match self {
+            Self::Began(began) => Some(began.at),
+            Self::Window(window) => Some(window.at),
+            Self::Ended(ended) => Some(ended.at),
+            Self::Names(_) | Self::Known(_) | Self::Source(_) => None,
+        }
+    }
 }
 
 /// What a history is about.
@@ -71,6 +88,8 @@ pub struct Names {
     pub functions: Vec<Function>,
     /// Lines of functions.
     pub places: Vec<PlaceName>,
+    /// Native frames.
+    pub natives: Vec<NativeName>,
     /// Stacks.
     pub stacks: Vec<StackName>,
     /// Threads.
@@ -99,6 +118,19 @@ pub struct PlaceName {
     pub line: u32,
 }
 
+/// A frame of native code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NativeName {
+    /// The function.
+    pub function: TextId,
+    /// File name of its program or library.
+    pub library: TextId,
+    /// Its source file; an empty text when that isn't known.
+    pub file: TextId,
+    /// From 1; 0 when it isn't known.
+    pub line: u32,
+}
+
 /// A stack: lines, or why there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StackName {
@@ -115,6 +147,13 @@ pub enum StackName {
         reason: Reason,
         /// Whose, where that has a name; an empty text otherwise.
         name: TextId,
+    },
+    /// Another stack with native frames above it.
+    Native {
+        /// Leaf first, never empty.
+        frames: Vec<NativeId>,
+        /// One of the other kinds, named before.
+        below: StackId,
     },
 }
 

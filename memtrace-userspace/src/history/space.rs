@@ -11,8 +11,8 @@ use super::entry::{Began, Change, Ended, Known, StackId, ThreadId, Window};
 use super::moments::{Moments, Stretch};
 use super::tables::{Stack, Tables};
 use crate::profile::{
-    Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Reason, StackFigures,
-    Unattributed, lines_of,
+    Ending, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead, Place, ProcessProfile,
+    Reason, StackFigures, Unattributed, lines_of,
 };
 use crate::units::{Bytes, Nanos};
 
@@ -115,7 +115,7 @@ impl SpaceHistory {
             Stretch { at: window.at, rss: window.rss, peak: window.peak, changes: HashMap::new() };
         for change in &window.changes {
             self.totals.entry((change.stack, change.thread)).or_default().add(change);
-            if let Ok(Stack::Lines { frames, .. }) = tables.stack(change.stack) {
+            if let Ok((Stack::Lines { frames, .. }, _)) = tables.parted(change.stack) {
                 let net = change.net().total();
                 if net != Bytes::ZERO {
                     *stretch.changes.entry(frames[0]).or_default() += net;
@@ -136,6 +136,26 @@ impl SpaceHistory {
         for (stack, thread, bytes) in &ended.present {
             *self.present.entry((*stack, *thread)).or_default() += *bytes;
         }
+    }
+
+    /// What comes counts from here on.
+    pub(super) fn begin_anew(&mut self, at: Nanos) {
+        let is_over = |(ended, ending): (Nanos, Ending)| ending != Ending::Running && ended <= at;
+        if self.ended.is_some_and(is_over) {
+            self.in_range = false;
+            self.totals = HashMap::new();
+        }
+        self.totals.retain(|_, total| {
+            *total = Total { held: total.held, ..Total::default() };
+            total.held != Bytes::ZERO
+        });
+        self.present = HashMap::new();
+        self.moments = Moments::new();
+        self.before = self.after;
+        self.peak = self.after.total();
+        (self.events, self.lost_events, self.lost) = (0, 0, Bytes::ZERO);
+        self.overhead = Overhead::default();
+        self.highest = None;
     }
 
     /// Its profile; times are counted from `from`.
@@ -224,8 +244,24 @@ struct Summing {
     stacks: Vec<StackFigures>,
     threads: Vec<ThreadId>,
     functions: BTreeSet<usize>,
-    rows: BTreeMap<(Reason, String), (Memory, u64)>,
+    rows: BTreeMap<(Reason, String), Row>,
     truncated: u64,
+}
+
+/// What no line answers for, for one reason.
+#[derive(Default)]
+struct Row {
+    net: Memory,
+    events: u64,
+    native: BTreeMap<Vec<Arc<NativeFrame>>, (Memory, u64)>,
+}
+
+impl Row {
+    fn named(self, reason: Reason, name: String) -> Unattributed {
+        let native = self.native.into_iter();
+        let native = native.map(|(frames, (net, events))| NativeRow { frames, net, events });
+        Unattributed { reason, name, net: self.net, events: self.events, native: native.collect() }
+    }
 }
 
 impl Summing {
@@ -236,12 +272,20 @@ impl Summing {
         resident: Bytes,
         tables: &Tables,
     ) {
-        let Ok(stack) = tables.stack(stack) else { return };
+        let Ok((stack, native)) = tables.parted(stack) else { return };
+        let native: Vec<_> = native.iter().map(|id| Arc::clone(tables.native(*id))).collect();
         match stack {
+            Stack::Native { .. } => {}
             Stack::Unattributed { reason, name } => {
                 let row = self.rows.entry((*reason, name.clone())).or_default();
-                row.0 += total.grown - total.returned;
-                row.1 += total.events;
+                let net = total.grown - total.returned;
+                row.net += net;
+                row.events += total.events;
+                if !native.is_empty() {
+                    let part = row.native.entry(native).or_default();
+                    part.0 += net;
+                    part.1 += total.events;
+                }
             }
             Stack::Lines { frames, truncated } => {
                 if *truncated {
@@ -253,6 +297,7 @@ impl Summing {
                 self.stacks.push(StackFigures {
                     thread,
                     frames: frames.collect(),
+                    native,
                     grown: total.grown,
                     returned: total.returned,
                     resident,
@@ -287,8 +332,8 @@ impl Summing {
     fn rows(&mut self) -> Vec<Unattributed> {
         std::mem::take(&mut self.rows)
             .into_iter()
-            .filter(|(_, (net, events))| *net != Memory::ZERO || *events > 0)
-            .map(|((reason, name), (net, events))| Unattributed { reason, name, net, events })
+            .filter(|(_, row)| row.net != Memory::ZERO || row.events > 0)
+            .map(|((reason, name), row)| row.named(reason, name))
             .collect()
     }
 }

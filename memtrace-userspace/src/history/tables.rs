@@ -3,31 +3,34 @@
 use std::sync::Arc;
 
 use super::Inconsistent;
-use super::entry::{FunctionId, Names, PlaceId, StackId, StackName, TextId, ThreadId};
-use crate::profile::{FunctionSpan, Place, Reason, Thread};
+use super::entry::{FunctionId, Names, NativeId, PlaceId, StackId, StackName, TextId, ThreadId};
+use crate::profile::{FunctionSpan, NativeFrame, Place, Reason, Thread};
 
 /// A stack, resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Stack {
     /// Leaf first, never empty.
     Lines { frames: Vec<PlaceId>, truncated: bool },
     /// Why no line answers, and whose name that has.
     Unattributed { reason: Reason, name: String },
+    /// Native frames above a stack of the other kinds.
+    Native { frames: Vec<NativeId>, below: StackId },
 }
 
 /// A place, and the function it is in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NamedPlace {
     pub(super) place: Arc<Place>,
     pub(super) function: usize,
 }
 
 /// The tables of a trace.
-#[derive(Debug, Default)]
-pub(super) struct Tables {
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
     texts: Vec<String>,
     functions: Vec<FunctionSpan>,
     places: Vec<NamedPlace>,
+    natives: Vec<Arc<NativeFrame>>,
     stacks: Vec<Stack>,
     threads: Vec<Thread>,
 }
@@ -38,7 +41,11 @@ fn unnamed<T>(found: Option<T>, what: &'static str, number: u32) -> Result<T, In
 
 impl Tables {
     /// Adds names; those before a bad one stay.
-    pub(super) fn add(&mut self, names: &Names) -> Result<(), Inconsistent> {
+    ///
+    /// # Errors
+    ///
+    /// [`Inconsistent`]: a name refers to one that was never told.
+    pub fn add(&mut self, names: &Names) -> Result<(), Inconsistent> {
         self.texts.extend(names.texts.iter().cloned());
         for function in &names.functions {
             let span = FunctionSpan {
@@ -61,6 +68,15 @@ impl Tables {
             });
             self.places.push(NamedPlace { place, function });
         }
+        for native in &names.natives {
+            let native = Arc::new(NativeFrame {
+                function: self.text(native.function)?.to_owned(),
+                library: self.text(native.library)?.to_owned(),
+                file: self.text(native.file)?.to_owned(),
+                line: native.line,
+            });
+            self.natives.push(native);
+        }
         for stack in &names.stacks {
             let stack = match stack {
                 StackName::Lines { frames, .. } if frames.is_empty() => {
@@ -71,6 +87,15 @@ impl Tables {
                         unnamed(self.places.get(*number as usize), "place", *number)?;
                     }
                     Stack::Lines { frames: frames.clone(), truncated: *truncated }
+                }
+                StackName::Native { frames, below } => {
+                    for NativeId(number) in frames {
+                        unnamed(self.natives.get(*number as usize), "native frame", *number)?;
+                    }
+                    if frames.is_empty() || matches!(self.stack(*below)?, Stack::Native { .. }) {
+                        return Err(Inconsistent::NoFrames);
+                    }
+                    Stack::Native { frames: frames.clone(), below: *below }
                 }
                 StackName::Unattributed { reason, name } => {
                     Stack::Unattributed { reason: *reason, name: self.text(*name)?.to_owned() }
@@ -85,12 +110,75 @@ impl Tables {
         Ok(())
     }
 
+    /// The line that a stack ends at; `None` where no line answers for it.
+    #[must_use]
+    pub fn leaf(&self, stack: StackId) -> Option<&Arc<Place>> {
+        match self.stack(stack) {
+            Ok(Stack::Lines { frames, .. }) => Some(&self.place(frames[0]).place),
+            Ok(Stack::Native { below, .. }) => self.leaf(*below),
+            _ => None,
+        }
+    }
+
+    /// The lines of a stack, leaf first, with their functions, and whether it was cut; or why there
+    /// are none.
+    ///
+    /// # Errors
+    ///
+    /// The reason, and whose name it has; `None` when there is no such stack.
+    #[expect(
+        clippy::type_complexity,
+        reason = "one of two, neither of which has a name of its own"
+    )]
+    pub fn lines(
+        &self,
+        stack: StackId,
+    ) -> Result<(Vec<(&Place, &FunctionSpan)>, bool), Option<(Reason, &str)>> {
+        match self.stack(stack) {
+            Err(_) => Err(None),
+            Ok(Stack::Unattributed { reason, name }) => Err(Some((*reason, name))),
+            Ok(Stack::Native { below, .. }) => self.lines(*below),
+            Ok(Stack::Lines { frames, truncated }) => {
+                let of = |id: &PlaceId| {
+                    let named = self.place(*id);
+                    (&*named.place, &self.functions[named.function])
+                };
+                Ok((frames.iter().map(of).collect(), *truncated))
+            }
+        }
+    }
+
+    /// A thread's name.
+    #[must_use]
+    pub fn thread_name(&self, thread: ThreadId) -> &str {
+        self.thread(thread).map_or("", |thread| &thread.name)
+    }
+
+    /// How many stacks are named.
+    #[must_use]
+    pub fn stacks(&self) -> usize {
+        self.stacks.len()
+    }
+
     pub(super) fn text(&self, TextId(number): TextId) -> Result<&str, Inconsistent> {
         unnamed(self.texts.get(number as usize).map(String::as_str), "text", number)
     }
 
     pub(super) fn stack(&self, StackId(number): StackId) -> Result<&Stack, Inconsistent> {
         unnamed(self.stacks.get(number as usize), "stack", number)
+    }
+
+    /// A stack, and the native frames above it. What is returned has none itself.
+    pub(super) fn parted(&self, stack: StackId) -> Result<(&Stack, &[NativeId]), Inconsistent> {
+        match self.stack(stack)? {
+            Stack::Native { frames, below } => Ok((self.stack(*below)?, frames)),
+            stack => Ok((stack, &[])),
+        }
+    }
+
+    /// A native frame whose id was checked.
+    pub(super) fn native(&self, NativeId(number): NativeId) -> &Arc<NativeFrame> {
+        &self.natives[number as usize]
     }
 
     pub(super) fn thread(&self, ThreadId(number): ThreadId) -> Result<&Thread, Inconsistent> {

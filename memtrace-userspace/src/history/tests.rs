@@ -35,6 +35,7 @@ fn names() -> Entry {
         texts: ["app.py", "f", "main", "python"].map(str::to_owned).to_vec(),
         functions: vec![function(1, 1, 4), function(2, 7, 9)],
         places: vec![place(0, 3), place(0, 2), place(1, 9)],
+        natives: Vec::new(),
         stacks: vec![
             lines(&[0, 2]),
             lines(&[1, 2]),
@@ -136,6 +137,25 @@ fn a_range_begins_with_the_rss_of_its_beginning_and_the_law_holds_in_it() {
 }
 
 #[test]
+fn a_history_that_begins_anew_says_what_one_of_that_range_says() {
+    let mut anew = History::new(head(), WHOLE);
+    let mut from = 0;
+    for entry in entries() {
+        anew.add(&entry).unwrap();
+        let Some(at) = entry.at().filter(|at| *at > Nanos(0)) else { continue };
+        assert_eq!(anew.profile(), history(Nanos(from)..=at).profile(), "{from} to {at:?}");
+        anew.begin_anew(at);
+        from = at.0;
+    }
+    // A process that is over is not in the next.
+    let ended = Ended { space: SPACE, at: Nanos(35), ending: Ending::Exited, present: Vec::new() };
+    anew.add(&Entry::Ended(ended)).unwrap();
+    assert_eq!(anew.profile().processes.len(), 1);
+    anew.begin_anew(Nanos(35));
+    assert_eq!(anew.profile().processes, []);
+}
+
+#[test]
 fn the_peak_is_at_the_window_that_ended_highest() {
     let history = history(WHOLE);
     assert_eq!(history.time_of_peak(), Some(Nanos(20)));
@@ -202,4 +222,61 @@ fn recorded_sources_stand_at_their_line_numbers() {
     history.add(&Entry::Source(source)).unwrap();
     let text = SourceText::new("\n\n    x = 1", true);
     assert_eq!(history.sources().get(0, "app.py"), Some(&text));
+}
+
+/// Stack 0 with `memset` above `fill` above it, and the native thread's with `fill`.
+fn native_names() -> Entry {
+    let native = |function| NativeName {
+        function: TextId(function),
+        library: TextId(6),
+        file: TextId(7),
+        line: function,
+    };
+    Entry::Names(Names {
+        texts: ["memset", "fill", "libx.so", ""].map(str::to_owned).to_vec(),
+        natives: vec![native(4), native(5)],
+        stacks: vec![
+            StackName::Native { frames: vec![NativeId(0), NativeId(1)], below: StackId(0) },
+            StackName::Native { frames: vec![NativeId(1)], below: StackId(2) },
+        ],
+        ..Names::default()
+    })
+}
+
+#[test]
+fn native_frames_have_figures_of_their_own_and_leave_the_lines_theirs() {
+    let mut history = history(WHOLE);
+    history.add(&native_names()).unwrap();
+    history.add(&window(40, 1410, 2110, &[(3, 100, 20), (4, 20, 0)])).unwrap();
+    let profile = history.profile();
+    let process = &profile.processes[0];
+    assert_eq!(lines(&profile)[0], (3, 1200, 920, 280, 280));
+    assert_eq!(process.law_gap(), Memory::ZERO);
+    let [row] = &process.unattributed[..] else { panic!("{:?}", process.unattributed) };
+    assert_eq!((row.net, row.native[0].net), (anon(30), anon(20)));
+    let functions = process.native_functions();
+    let figures: Vec<_> = functions
+        .iter()
+        .map(|it| (it.function.as_str(), it.self_net.0, it.self_grown.0, it.cumulative_net.0))
+        .collect();
+    assert_eq!(figures, [("fill", 20, 20, 100), ("memset", 80, 100, 80)]);
+    let callers = functions[0].callers.iter();
+    let callers: Vec<_> =
+        callers.map(|(place, net)| (place.as_ref().map(|place| place.line), net.0)).collect();
+    assert_eq!(callers, [(Some(3), 80), (None, 20)]);
+}
+
+#[test]
+fn native_frames_stand_above_stacks_that_are_there_and_above_no_native_ones() {
+    let mut history = history(WHOLE);
+    history.add(&native_names()).unwrap();
+    let mut refused = |frames: Vec<NativeId>, below| {
+        let stacks = vec![StackName::Native { frames, below: StackId(below) }];
+        history.add(&Entry::Names(Names { stacks, ..Names::default() })).unwrap_err()
+    };
+    let unnamed = |what, number| Inconsistent::Unnamed { what, number };
+    assert_eq!(refused(vec![NativeId(9)], 0), unnamed("native frame", 9));
+    assert_eq!(refused(vec![NativeId(0)], 99), unnamed("stack", 99));
+    assert_eq!(refused(vec![NativeId(0)], 3), Inconsistent::NoFrames);
+    assert_eq!(refused(Vec::new(), 0), Inconsistent::NoFrames);
 }

@@ -5,6 +5,7 @@ use memtrace_common::event::{
     Code, CodeFreed, Copied, Execed, Exited, Forked, Growth, Header, Moved, Returned, Stack, Text,
     tag,
 };
+use memtrace_common::native::Native;
 use memtrace_common::walk::Frame;
 
 /// A record of the kernel side. Tails borrow from the ring buffer.
@@ -26,6 +27,8 @@ pub enum Event<'a> {
     Text(Text, &'a [u8]),
     /// A code object is gone.
     CodeFreed(CodeFreed),
+    /// Where a thread is in native code, with the end of its stack.
+    Native(Native, &'a [u8]),
     /// A fork.
     Forked(Forked),
     /// An exec.
@@ -79,6 +82,8 @@ unsafe impl Record for Execed {}
 // SAFETY: as above.
 unsafe impl Record for Exited {}
 // SAFETY: as above.
+unsafe impl Record for Native {}
+// SAFETY: as above.
 unsafe impl Record for Header {}
 // SAFETY: as above.
 unsafe impl Record for Frame {}
@@ -125,6 +130,13 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         tag::FORKED => Event::Forked(take(bytes, tag)?.0),
         tag::EXECED => Event::Execed(take(bytes, tag)?.0),
         tag::EXITED => Event::Exited(take(bytes, tag)?.0),
+        tag::NATIVE => {
+            let (native, tail) = take::<Native>(bytes, tag)?;
+            let tail = tail
+                .get(..native.length as usize)
+                .ok_or(DecodeError::Short { tag, length: bytes.len() })?;
+            Event::Native(native, tail)
+        }
         other => return Err(DecodeError::UnknownTag(other)),
     })
 }

@@ -24,6 +24,8 @@ use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
 
+mod machine;
+
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -88,6 +90,8 @@ pub enum KernelError {
 pub struct Options {
     /// Size of the ring buffer in bytes; a power of two, at least a page.
     pub ring_bytes: u32,
+    /// Send where threads are in native code.
+    pub native: bool,
     /// Kernel-side diagnostics (aya-log).
     pub verbose: bool,
 }
@@ -177,6 +181,7 @@ impl Probes {
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("KERNEL", &kernel, true)
+            .override_global("NATIVE", &u32::from(options.native), true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(object.bytes())?;
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };

@@ -6,17 +6,18 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::UNKNOWN_INSTR;
 
 use super::stacks::{NamedFrame, NamedStack};
 use crate::history::entry::{
-    Function, FunctionId, Names, PlaceId, PlaceName, SpaceId, StackId, StackName, TextId, ThreadId,
-    ThreadName,
+    Function, FunctionId, Names, NativeId, NativeName, PlaceId, PlaceName, SpaceId, StackId,
+    StackName, TextId, ThreadId, ThreadName,
 };
 use crate::history::{MAX_THREADS, OTHER_THREADS};
-use crate::profile::Reason;
+use crate::profile::{NativeFrame, Reason};
 use crate::python::{LineTable, LineTableKind};
 
 /// Ids of values, in the order in which they were met.
@@ -48,17 +49,31 @@ pub struct NameBook {
     texts: Table<String>,
     functions: Table<Function>,
     places: Table<PlaceName>,
+    natives: Table<NativeName>,
     stacks: Table<StackName>,
     threads: HashMap<(SpaceId, u32), ThreadId>,
     threads_of_space: HashMap<SpaceId, usize>,
     fresh: Names,
     named_threads: u32,
+    bound: Option<usize>,
 }
 
 impl NameBook {
     /// What was named since the last time.
     pub fn take_fresh(&mut self) -> Names {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// Names so many stacks at most. Lines that only others have are one row
+    /// ([`Reason::BeyondLimit`]) from then on.
+    pub fn set_bound(&mut self, stacks: usize) {
+        self.bound = Some(stacks);
+    }
+
+    /// Whether there are as many stacks as there may be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bound.is_some_and(|bound| self.stacks.ids.len() >= bound)
     }
 
     fn text(&mut self, text: &str) -> TextId {
@@ -73,6 +88,9 @@ impl NameBook {
         let reason = match stack.outcome {
             Outcome::Complete | Outcome::Truncated | Outcome::CutByUnreadableFrame => {
                 let Some(kind) = kind else { return self.row(Reason::NotPython, &stack.thread) };
+                if self.is_full() && !self.knows(stack, kind) {
+                    return self.row(Reason::BeyondLimit, "");
+                }
                 let complete = stack.frames.iter().filter(|frame| is_complete(frame));
                 let frames: Vec<PlaceId> = complete.map(|frame| self.place(frame, kind)).collect();
                 if !frames.is_empty() {
@@ -96,20 +114,51 @@ impl NameBook {
         self.named(StackName::Unattributed { reason, name })
     }
 
+    /// The id of a stack with native frames above it.
+    pub fn with_native(&mut self, below: StackId, frames: &[Arc<NativeFrame>]) -> StackId {
+        let frames: Vec<NativeId> = frames.iter().map(|frame| self.native(frame)).collect();
+        if frames.is_empty() {
+            return below;
+        }
+        self.named(StackName::Native { frames, below })
+    }
+
+    fn native(&mut self, frame: &NativeFrame) -> NativeId {
+        let native = NativeName {
+            function: self.text(&frame.function),
+            library: self.text(&frame.library),
+            file: self.text(&frame.file),
+            line: frame.line,
+        };
+        NativeId(self.natives.id(native, &mut self.fresh.natives))
+    }
+
     fn named(&mut self, stack: StackName) -> StackId {
         StackId(self.stacks.id(stack, &mut self.fresh.stacks))
     }
 
     fn place(&mut self, frame: &NamedFrame, kind: LineTableKind) -> PlaceId {
-        let code = &frame.code;
-        let table = LineTable::new(kind, code.first_line, &code.table);
-        let first_line = u32::try_from(code.first_line).unwrap_or(0);
-        let line = if frame.instr == UNKNOWN_INSTR { None } else { table.line_at(frame.instr) };
-        let (file, name) = (self.text(&code.file), self.text(&code.name));
-        let function = Function { file, name, first_line, last_line: table.last_line() };
+        let (line, first_line, last_line) = extent(frame, kind);
+        let (file, name) = (self.text(&frame.code.file), self.text(&frame.code.name));
+        let function = Function { file, name, first_line, last_line };
         let function = FunctionId(self.functions.id(function, &mut self.fresh.functions));
-        let place = PlaceName { function, line: line.unwrap_or(first_line) };
-        PlaceId(self.places.id(place, &mut self.fresh.places))
+        PlaceId(self.places.id(PlaceName { function, line }, &mut self.fresh.places))
+    }
+
+    /// Whether a stack of lines has a name already; nothing is named for that.
+    fn knows(&self, stack: &NamedStack, kind: LineTableKind) -> bool {
+        let place = |frame: &NamedFrame| {
+            let (line, first_line, last_line) = extent(frame, kind);
+            let text = |text: &String| self.texts.ids.get(text).copied().map(TextId);
+            let (file, name) = (text(&frame.code.file)?, text(&frame.code.name)?);
+            let function = Function { file, name, first_line, last_line };
+            let function = FunctionId(*self.functions.ids.get(&function)?);
+            self.places.ids.get(&PlaceName { function, line }).copied().map(PlaceId)
+        };
+        let complete = stack.frames.iter().filter(|frame| is_complete(frame));
+        let Some(frames) = complete.map(place).collect::<Option<Vec<_>>>() else { return false };
+        let truncated = stack.outcome == Outcome::Truncated;
+        frames.is_empty() || self.stacks.ids.contains_key(&StackName::Lines { frames, truncated })
     }
 
     /// A thread's id, when it has one.
@@ -142,6 +191,15 @@ impl NameBook {
             self.threads.retain(|(of, _), _| *of != space);
         }
     }
+}
+
+/// The line of a frame, and the first and the last of its function.
+fn extent(frame: &NamedFrame, kind: LineTableKind) -> (u32, u32, u32) {
+    let code = &frame.code;
+    let table = LineTable::new(kind, code.first_line, &code.table);
+    let first_line = u32::try_from(code.first_line).unwrap_or(0);
+    let line = if frame.instr == UNKNOWN_INSTR { None } else { table.line_at(frame.instr) };
+    (line.unwrap_or(first_line), first_line, table.last_line())
 }
 
 /// From 3.11 on a frame exists before its function's own code runs, and specialised class calls
@@ -189,6 +247,26 @@ mod tests {
         assert_eq!(fresh.texts, ["a.py", "f", "g"]);
         assert_eq!((fresh.functions.len(), fresh.places.len(), fresh.stacks.len()), (2, 2, 2));
         assert_eq!(book.take_fresh(), Names::default());
+    }
+
+    #[test]
+    fn a_full_book_keeps_what_it_has_and_puts_the_rest_into_one_row() {
+        let mut book = NameBook::default();
+        let kind = Some(LineTableKind::Pep657);
+        book.set_bound(2);
+        let first = book.stack(&stack(Outcome::Complete, &["f"]), kind);
+        book.stack(&stack(Outcome::Complete, &["g"]), kind);
+        assert!(book.is_full());
+        book.take_fresh();
+        let beyond = book.stack(&stack(Outcome::Complete, &["f", "g"]), kind);
+        assert_eq!(book.stack(&stack(Outcome::Complete, &["h"]), kind), beyond);
+        assert_eq!(book.stack(&stack(Outcome::Complete, &["f"]), kind), first);
+        let fresh = book.take_fresh();
+        assert_eq!((fresh.functions.len(), fresh.places.len(), fresh.stacks.len()), (0, 0, 1));
+        assert!(matches!(
+            fresh.stacks[0],
+            StackName::Unattributed { reason: Reason::BeyondLimit, .. }
+        ));
     }
 
     #[test]

@@ -6,15 +6,17 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use memtrace_common::event::{Code, Stack, Text, piece};
 use memtrace_common::limits::{LINE_TABLE_CHUNKS, TEXT_CHUNK};
 use memtrace_common::outcome::Outcome;
 use memtrace_common::walk::Frame;
 
+use super::native::{Calls, NativeStacks};
 use super::{NameBook, StackKey};
 use crate::history::entry::StackId;
-use crate::profile::Reason;
+use crate::profile::{NativeFrame, Reason};
 use crate::python::{LineTableKind, text};
 
 /// Named stacks whose keys are kept. Four times what the kernel side remembers to have sent
@@ -89,6 +91,8 @@ struct Arriving {
 pub struct StackTable {
     codes: HashMap<u64, Arriving>,
     stacks: HashMap<StackKey, Known>,
+    /// Stacks with native frames above others.
+    above: NativeStacks,
     /// Windows so far.
     window: u64,
 }
@@ -114,6 +118,10 @@ impl StackTable {
         book: &mut NameBook,
     ) -> StackId {
         let window = self.window;
+        if let Some(stack) = self.above.name(key) {
+            let below = self.name(stack.below, kind, book);
+            return book.with_native(below, &stack.frames);
+        }
         let Some(known) = self.stacks.get_mut(&key) else {
             return book.row(Reason::StackLost, "");
         };
@@ -127,6 +135,7 @@ impl StackTable {
     /// Name of the thread that the stack was first met in; empty when it never came.
     #[must_use]
     pub fn thread(&self, key: StackKey) -> Rc<str> {
+        let key = self.above.below(key);
         self.stacks.get(&key).map_or_else(|| Rc::from(""), |known| Rc::clone(&known.thread))
     }
 
@@ -134,6 +143,7 @@ impl StackTable {
     /// when there are too many (a program that makes code all the time has ever new ones).
     pub fn close_window(&mut self) {
         self.window += 1;
+        self.above.close_window(MAX_KEYS);
         if self.stacks.len() > MAX_KEYS {
             let mut used: Vec<u64> = self.stacks.values().map(|known| known.used).collect();
             let middle = used.len() / 2;
@@ -141,6 +151,22 @@ impl StackTable {
             let median = *median;
             self.stacks.retain(|_, known| known.used >= median);
         }
+    }
+
+    /// Native calls above a stack that has come; `key` stands for both from now on. `true` when the
+    /// frames for them are wanted ([`StackTable::supply_native`]) before the window closes.
+    pub fn native(&mut self, key: StackKey, below: StackKey, calls: Calls) -> bool {
+        self.above.add(key, below, calls)
+    }
+
+    /// The frames of native calls, leaf first.
+    pub fn supply_native(&mut self, key: StackKey, frames: Vec<Arc<NativeFrame>>) {
+        self.above.supply(key, frames);
+    }
+
+    /// The key that a stack is counted by: the same for all that show the same frames.
+    pub fn counted_by(&mut self, key: StackKey) -> StackKey {
+        self.above.counted_by(key)
     }
 
     /// A code object begins to arrive. One that is known already comes again when the kernel side

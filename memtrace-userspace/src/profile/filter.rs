@@ -212,7 +212,13 @@ fn rows(process: &ProcessProfile, left_out: &[StackFigures]) -> Vec<Unattributed
             row.events += events;
         }
         None => {
-            rows.push(Unattributed { reason: Reason::LeftOut, name: String::new(), net, events });
+            rows.push(Unattributed {
+                reason: Reason::LeftOut,
+                name: String::new(),
+                net,
+                events,
+                native: Vec::new(),
+            });
             rows.sort_by(|a, b| (a.reason, &a.name).cmp(&(b.reason, &b.name)));
         }
     }

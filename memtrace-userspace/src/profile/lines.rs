@@ -68,6 +68,7 @@ mod tests {
         StackFigures {
             thread: 0,
             frames: frames.iter().map(|line| place(*line)).collect(),
+            native: Vec::new(),
             grown: anon(grown),
             returned: anon(returned),
             resident: Bytes(grown - returned),

@@ -107,7 +107,7 @@ pub fn command(pid: u32) -> Option<Vec<String>> {
 
 /// Names of users by id, of this root's `/etc/passwd`: a container's own users are shown as
 /// numbers or by our names, as `ps` does.
-fn users() -> HashMap<u32, String> {
+pub(crate) fn users() -> HashMap<u32, String> {
     let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
     let line = |line: &str| {
         let mut fields = line.split(':');

@@ -104,7 +104,8 @@ pub enum DiscoverError {
     },
     /// Not allowed.
     #[error(
-        "not allowed to look into process {pid}: run memtrace as root or give it CAP_SYS_PTRACE"
+        "not allowed to look into process {pid}: run memtrace as root or give it CAP_SYS_PTRACE and, \
+         for other users' processes, CAP_DAC_READ_SEARCH"
     )]
     PermissionDenied {
         /// Asked for.

@@ -5,12 +5,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::encode::{events_of, figures, foretold, reason_number, total};
+use super::encode::{NATIVE_SHAPE, events_of, figures, foretold, reason_number, total};
 use super::sound::SoFar;
 use super::wire;
 use crate::history::entry::{
-    Began, Change, Ended, Function, FunctionId, Known, Names, PlaceId, PlaceName, Source, SpaceId,
-    StackId, StackName, TextId, ThreadId, ThreadName, Window,
+    Began, Change, Ended, Function, FunctionId, Known, Names, NativeId, NativeName, PlaceId,
+    PlaceName, Source, SpaceId, StackId, StackName, TextId, ThreadId, ThreadName, Window,
 };
 use crate::history::{Entry, Head};
 use crate::profile::{Ending, Memory, Reason};
@@ -56,6 +56,10 @@ fn names(wire: wire::Names) -> Result<Names, Wrong> {
         wire.reason_name.len() == wire.reason.len(),
         wire.thread_tid.len() == wire.thread_space.len(),
         wire.thread_name.len() == wire.thread_space.len(),
+        wire.native_library.len() == wire.native_function.len(),
+        wire.native_file.len() == wire.native_function.len(),
+        wire.native_line.len() == wire.native_function.len(),
+        wire.native_depth.len() == wire.native_below.len(),
     ];
     if even.contains(&false) {
         return Err(UNEVEN);
@@ -75,7 +79,17 @@ fn names(wire: wire::Names) -> Result<Names, Wrong> {
     for (function, line) in wire.place_function.into_iter().zip(wire.place_line) {
         names.places.push(PlaceName { function: FunctionId(function), line });
     }
-    names.stacks = stacks(&wire.stack_shape, wire.frame_place, wire.reason, &wire.reason_name)?;
+    for (at, function) in wire.native_function.into_iter().enumerate() {
+        names.natives.push(NativeName {
+            function: TextId(function),
+            library: TextId(wire.native_library[at]),
+            file: TextId(wire.native_file[at]),
+            line: wire.native_line[at],
+        });
+    }
+    let natives = (wire.native_below, wire.native_depth, wire.frame_native);
+    let reasons = (wire.reason, wire.reason_name);
+    names.stacks = stacks(&wire.stack_shape, wire.frame_place, reasons, natives)?;
     for (at, space) in wire.thread_space.into_iter().enumerate() {
         names.threads.push(ThreadName {
             space: SpaceId(space),
@@ -89,36 +103,47 @@ fn names(wire: wire::Names) -> Result<Names, Wrong> {
 fn stacks(
     shapes: &[u32],
     frames: Vec<i64>,
-    reasons: Vec<u32>,
-    reason_names: &[u32],
+    (reasons, reason_names): (Vec<u32>, Vec<u32>),
+    (below, depths, natives): (Vec<u32>, Vec<u32>, Vec<i64>),
 ) -> Result<Vec<StackName>, Wrong> {
     let mut places = Ids::of(frames);
     let mut reasons = reasons.into_iter().zip(reason_names);
+    let mut above = below.into_iter().zip(depths);
+    let mut natives = Ids::of(natives);
     let mut stacks = Vec::new();
     for shape in shapes {
         stacks.push(if *shape == 0 {
             let (number, name) = reasons.next().ok_or(UNEVEN)?;
             let reason = reason(number).ok_or("a reason that this format doesn't have")?;
-            StackName::Unattributed { reason, name: TextId(*name) }
+            StackName::Unattributed { reason, name: TextId(name) }
+        } else if *shape == NATIVE_SHAPE {
+            let (below, depth) = above.next().ok_or(UNEVEN)?;
+            let frames = some(&mut natives, depth)?.into_iter().map(NativeId).collect();
+            StackName::Native { frames, below: StackId(below) }
         } else {
-            let count = *shape as usize / 2;
-            // Only as many as there are: the count alone reserves nothing.
-            let frames = places.by_ref().take(count).collect::<Result<Vec<_>, _>>()?;
-            if frames.len() < count {
-                return Err(UNEVEN);
-            }
-            let frames = frames.into_iter().map(PlaceId).collect();
+            let frames = some(&mut places, *shape / 2)?.into_iter().map(PlaceId).collect();
             StackName::Lines { frames, truncated: shape % 2 == 1 }
         });
     }
-    if places.next().is_some() || reasons.next().is_some() {
+    if places.next().is_some()
+        || reasons.next().is_some()
+        || above.next().is_some()
+        || natives.next().is_some()
+    {
         return Err(UNEVEN);
     }
     Ok(stacks)
 }
 
+/// The next so many ids. Only as many as there are: the count alone reserves nothing.
+fn some(ids: &mut Ids, count: u32) -> Result<Vec<u32>, Wrong> {
+    let count = count as usize;
+    let some = ids.by_ref().take(count).collect::<Result<Vec<_>, _>>()?;
+    if some.len() < count { Err(UNEVEN) } else { Ok(some) }
+}
+
 /// All reasons that the format has.
-pub(super) const REASONS: [Reason; 13] = [
+pub(super) const REASONS: [Reason; 15] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -132,6 +157,8 @@ pub(super) const REASONS: [Reason; 13] = [
     Reason::UnderWay,
     Reason::LeftOut,
     Reason::Remainder,
+    Reason::BeyondLimit,
+    Reason::Ended,
 ];
 
 fn reason(number: u32) -> Option<Reason> {

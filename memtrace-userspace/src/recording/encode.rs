@@ -48,7 +48,13 @@ fn names(names: &Names) -> wire::Names {
         wire.place_function.push(place.function.0);
         wire.place_line.push(place.line);
     }
-    let mut differences = Differences::default();
+    for native in &names.natives {
+        wire.native_function.push(native.function.0);
+        wire.native_library.push(native.library.0);
+        wire.native_file.push(native.file.0);
+        wire.native_line.push(native.line);
+    }
+    let (mut differences, mut of_natives) = (Differences::default(), Differences::default());
     for stack in &names.stacks {
         match stack {
             StackName::Lines { frames, truncated } => {
@@ -56,6 +62,12 @@ fn names(names: &Names) -> wire::Names {
                 let count = u32::try_from(frames.len()).unwrap_or(u32::MAX / 2);
                 wire.stack_shape.push(count * 2 + u32::from(*truncated));
                 wire.frame_place.extend(frames.iter().map(|place| differences.of(place.0)));
+            }
+            StackName::Native { frames, below } => {
+                wire.stack_shape.push(NATIVE_SHAPE);
+                wire.native_below.push(below.0);
+                wire.native_depth.push(u32::try_from(frames.len()).unwrap_or(u32::MAX));
+                wire.frame_native.extend(frames.iter().map(|native| of_natives.of(native.0)));
             }
             StackName::Unattributed { reason, name } => {
                 wire.stack_shape.push(0);
@@ -71,6 +83,9 @@ fn names(names: &Names) -> wire::Names {
     }
     wire
 }
+
+/// A stack of lines has at least one frame, so its shape is two or more.
+pub(super) const NATIVE_SHAPE: u32 = 1;
 
 /// Never changed; a new reason gets a new number and the format a new version.
 pub(super) const fn reason_number(reason: Reason) -> u32 {
@@ -88,6 +103,8 @@ pub(super) const fn reason_number(reason: Reason) -> u32 {
         Reason::UnderWay => 11,
         Reason::LeftOut => 12,
         Reason::Remainder => 13,
+        Reason::BeyondLimit => 14,
+        Reason::Ended => 15,
     }
 }
 

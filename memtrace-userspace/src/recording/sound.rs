@@ -57,7 +57,10 @@ pub(super) struct SoFar {
     texts: u32,
     functions: u32,
     places: u32,
+    natives: u32,
     stacks: u32,
+    /// Of each stack: whether it has native frames.
+    with_native: Vec<bool>,
     threads: u32,
     spaces: HashMap<SpaceId, SpaceSoFar>,
     /// Where the last window of any space ended.
@@ -119,8 +122,21 @@ impl SoFar {
             known("function", place.function.0, self.functions)?;
         }
         grow(&mut self.places, names.places.len())?;
+        for native in &names.natives {
+            known("text", native.function.0, self.texts)?;
+            known("text", native.library.0, self.texts)?;
+            known("text", native.file.0, self.texts)?;
+        }
+        grow(&mut self.natives, names.natives.len())?;
         for stack in &names.stacks {
             match stack {
+                StackName::Native { frames, below } => {
+                    known("stack", below.0, self.stacks)?;
+                    if frames.is_empty() || self.with_native[below.0 as usize] {
+                        return Err(Unsound::NoFrames);
+                    }
+                    frames.iter().try_for_each(|it| known("native frame", it.0, self.natives))?;
+                }
                 StackName::Unattributed { name, .. } => known("text", name.0, self.texts)?,
                 StackName::Lines { frames, .. } if frames.is_empty() => {
                     return Err(Unsound::NoFrames);
@@ -129,8 +145,9 @@ impl SoFar {
                     frames.iter().try_for_each(|frame| known("place", frame.0, self.places))?;
                 }
             }
+            self.with_native.push(matches!(stack, StackName::Native { .. }));
+            grow(&mut self.stacks, 1)?;
         }
-        grow(&mut self.stacks, names.stacks.len())?;
         for thread in &names.threads {
             known("text", thread.name.0, self.texts)?;
         }

@@ -73,7 +73,7 @@ pub(super) struct Names {
     pub(super) place_line: Vec<u32>,
 
     /// For each stack: twice the number of its frames, plus one if it was cut; zero where a reason
-    /// stands instead of frames.
+    /// stands instead of frames; one for native frames above another stack.
     #[prost(uint32, repeated, tag = "8")]
     pub(super) stack_shape: Vec<u32>,
     /// All stacks' frames, each less the one before.
@@ -91,6 +91,23 @@ pub(super) struct Names {
     pub(super) thread_tid: Vec<u32>,
     #[prost(uint32, repeated, tag = "14")]
     pub(super) thread_name: Vec<u32>,
+
+    #[prost(uint32, repeated, tag = "15")]
+    pub(super) native_function: Vec<u32>,
+    #[prost(uint32, repeated, tag = "16")]
+    pub(super) native_library: Vec<u32>,
+    #[prost(uint32, repeated, tag = "17")]
+    pub(super) native_file: Vec<u32>,
+    #[prost(uint32, repeated, tag = "18")]
+    pub(super) native_line: Vec<u32>,
+    /// For each stack with native frames, whose shape is one: the stack below them, how many they
+    /// are, and (of all such stacks) which, each less the one before.
+    #[prost(uint32, repeated, tag = "19")]
+    pub(super) native_below: Vec<u32>,
+    #[prost(uint32, repeated, tag = "20")]
+    pub(super) native_depth: Vec<u32>,
+    #[prost(sint64, repeated, tag = "21")]
+    pub(super) frame_native: Vec<i64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

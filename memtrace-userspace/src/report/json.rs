@@ -11,17 +11,22 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use self::escape::TerminalSafe;
-use crate::profile::{Ending, LineFigures, Memory, Moment, ProcessProfile, Profile, Unattributed};
+use self::native::Native;
+use crate::profile::{
+    Ending, LineFigures, Memory, Moment, NativeFigures, ProcessProfile, Profile, Unattributed,
+};
 use crate::units::{Bytes, Nanos};
 
 pub(super) mod escape;
+mod native;
 
 /// The name of this form.
 pub const SCHEMA: &str = "memtrace.report/1";
 
 /// Writes `profile` as one document and a newline.
 pub fn write(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
-    write_document(out, &Document::of(profile))
+    let natives: Vec<_> = profile.processes.iter().map(ProcessProfile::native_functions).collect();
+    write_document(out, &Document::of(profile, &natives))
 }
 
 /// Writes any document in this way.
@@ -67,6 +72,8 @@ struct Process<'a> {
     overhead: Cost,
     notes: &'a [String],
     lines: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    native: Vec<Native<'a>>,
     timeline: Vec<Point>,
 }
 
@@ -123,7 +130,7 @@ struct Line<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn of(profile: &'a Profile) -> Self {
+    fn of(profile: &'a Profile, natives: &'a [Vec<NativeFigures>]) -> Self {
         Self {
             schema: SCHEMA,
             started_at: rfc3339(profile.started_at),
@@ -131,13 +138,18 @@ impl<'a> Document<'a> {
             lens: ["rss"],
             kernel: &profile.kernel,
             exact: profile.exact,
-            processes: profile.processes.iter().map(Process::of).collect(),
+            processes: profile
+                .processes
+                .iter()
+                .zip(natives)
+                .map(|(process, native)| Process::of(process, native))
+                .collect(),
         }
     }
 }
 
 impl<'a> Process<'a> {
-    fn of(process: &'a ProcessProfile) -> Self {
+    fn of(process: &'a ProcessProfile, native: &'a [NativeFigures]) -> Self {
         let attributed = process.attributed();
         let law_gap = process.law_gap();
         Self {
@@ -167,6 +179,7 @@ impl<'a> Process<'a> {
             },
             notes: &process.notes,
             lines: process.lines.iter().map(Line::of).collect(),
+            native: native.iter().map(Native::of).collect(),
             timeline: process.moments.iter().map(Point::of).collect(),
         }
     }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::profile::{LineFigures, StackFigures, Unattributed};
+use crate::profile::{LineFigures, NativeRow, StackFigures, Unattributed};
 
 /// A figure that stacks, lines and unattributed rows have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -77,6 +77,16 @@ impl Measure {
         match self {
             Self::Grown | Self::Net | Self::Resident => row.net.total().0,
             Self::Events => count(row.events),
+        }
+    }
+}
+
+impl Measure {
+    /// The figure of a row's part, as [`Measure::of_row`].
+    pub(super) fn of_native_row(self, part: &NativeRow) -> i64 {
+        match self {
+            Self::Grown | Self::Net | Self::Resident => part.net.total().0,
+            Self::Events => count(part.events),
         }
     }
 }

@@ -23,16 +23,32 @@ use crate::profile::{ProcessProfile, Profile};
 mod builder;
 mod schema;
 
+/// Who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// A viewer of files: samples say their process, thread and reason.
+    Viewer,
+    /// A store, which makes a series of each set of labels and knows a profile's type by its period
+    /// too: threads are labels only where they are told apart, and the period is there.
+    Store,
+}
+
 /// Writes the profile; `shown` is what viewers show first.
 pub fn write(out: &mut dyn Write, profile: &Profile, shown: Measure) -> io::Result<()> {
-    let message = message(profile, shown).encode_to_vec();
+    let message = message(profile, shown, Reader::Viewer).encode_to_vec();
     let mut gzip = GzEncoder::new(out, Compression::default());
     gzip.write_all(&message)?;
     gzip.finish()?;
     Ok(())
 }
 
-fn message(profile: &Profile, shown: Measure) -> schema::Profile {
+/// The profile for a store of profiles, not compressed.
+#[must_use]
+pub fn for_store(profile: &Profile, shown: Measure) -> Vec<u8> {
+    message(profile, shown, Reader::Store).encode_to_vec()
+}
+
+fn message(profile: &Profile, shown: Measure, reader: Reader) -> schema::Profile {
     // Events first, as the schema asks for; the rest as it comes; the one that is shown at the end.
     let mut measures = vec![Measure::Events, Measure::Grown, Measure::Resident, Measure::Net];
     measures.sort_by_key(|measure| *measure == shown);
@@ -42,6 +58,9 @@ fn message(profile: &Profile, shown: Measure) -> schema::Profile {
         builder.sample_type(sample_type(*measure), unit(*measure));
     }
     builder.default_sample_type(sample_type(shown));
+    if reader == Reader::Store {
+        builder.period("rss", "bytes");
+    }
     let exact = if profile.exact { "exact at every change" } else { "batched by the kernel" };
     builder.comment(&format!(
         "Growth of RSS by Python line (memtrace; Linux {}, RSS counters {exact}).",
@@ -52,14 +71,16 @@ fn message(profile: &Profile, shown: Measure) -> schema::Profile {
         stacks::SHRANK
     ));
     for process in &profile.processes {
-        add(&mut builder, process, &measures);
+        add(&mut builder, process, &measures, reader);
     }
     let started = profile.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = |nanos: u128| i64::try_from(nanos).unwrap_or(i64::MAX);
     builder.finish(nanos(started.as_nanos()), nanos(profile.duration.0.into()))
 }
 
-fn sample_type(measure: Measure) -> &'static str {
+/// As pprof and OTLP name a figure.
+#[must_use]
+pub fn sample_type(measure: Measure) -> &'static str {
     match measure {
         Measure::Grown => "rss_grown",
         Measure::Net => "rss_net",
@@ -68,23 +89,30 @@ fn sample_type(measure: Measure) -> &'static str {
     }
 }
 
-fn unit(measure: Measure) -> &'static str {
+/// Its unit.
+#[must_use]
+pub fn unit(measure: Measure) -> &'static str {
     match measure {
         Measure::Events => "count",
         bytes => bytes.unit(),
     }
 }
 
-fn add(builder: &mut Builder, process: &ProcessProfile, measures: &[Measure]) {
+fn add(builder: &mut Builder, process: &ProcessProfile, measures: &[Measure], reader: Reader) {
     let (pid, command) = (process.pid.to_string(), names::command(process));
     builder.comment(&format!("process {pid} ({command}): {}", balance::in_bytes(process)));
     for note in &process.notes {
         builder.comment(&format!("process {pid}: {note}"));
     }
     let mapping = builder.mapping(process.command.first().map_or("", String::as_str));
-    let label = [builder.label("pid", &pid), builder.label("process", &command)];
+    let label = match reader {
+        Reader::Viewer => {
+            vec![builder.label("pid", &pid), builder.label("process", &command)]
+        }
+        Reader::Store => Vec::new(),
+    };
     for stack in stacks::of(process) {
-        samples(builder, &stack, measures, mapping, &label);
+        samples(builder, &stack, measures, mapping, (reader, &label));
     }
 }
 
@@ -94,11 +122,18 @@ fn samples(
     stack: &Stack<'_>,
     measures: &[Measure],
     mapping: u64,
-    label: &[Label],
+    (reader, label): (Reader, &[Label]),
 ) {
     let mut location_id = match stack.what {
         What::Lines(lines) => {
-            lines.frames.iter().map(|place| builder.line(mapping, place)).collect()
+            let mut ids: Vec<_> = lines.native.iter().map(|frame| builder.native(frame)).collect();
+            ids.extend(lines.frames.iter().map(|place| builder.line(mapping, place)));
+            ids
+        }
+        What::Native(row, part) => {
+            let mut ids: Vec<_> = part.frames.iter().map(|frame| builder.native(frame)).collect();
+            ids.push(builder.artificial(mapping, &names::unattributed(row)));
+            ids
         }
         What::Row(row) => vec![builder.artificial(mapping, &names::unattributed(row))],
         What::Gap(_) => vec![builder.artificial(mapping, names::GAP)],
@@ -110,7 +145,7 @@ fn samples(
             label.push(builder.label("thread", &thread.name));
         }
     }
-    if let What::Row(row) = stack.what {
+    if let (What::Row(row) | What::Native(row, _), Reader::Viewer) = (stack.what, reader) {
         label.push(builder.label("unattributed", row.reason.as_str()));
     }
 

@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::measure::Measure;
-use crate::profile::{Memory, Place, ProcessProfile, Profile, StackFigures, Thread, Unattributed};
+use crate::profile::{
+    Memory, NativeRow, Place, ProcessProfile, Profile, StackFigures, Thread, Unattributed,
+};
 
-pub(super) mod names;
+pub(crate) mod names;
 
 /// The root of what came to less than nothing.
-pub(super) const SHRANK: &str = "shrank";
+pub(crate) const SHRANK: &str = "shrank";
 
 /// What to show of stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,28 +31,34 @@ pub struct StackOptions {
 
 /// One stack of a profile.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stack<'a> {
+pub(crate) struct Stack<'a> {
     /// Who did it, where one thread did.
-    pub(super) thread: Option<&'a Thread>,
-    pub(super) what: What<'a>,
+    pub(crate) thread: Option<&'a Thread>,
+    pub(crate) what: What<'a>,
 }
 
 /// What a stack is of.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum What<'a> {
+pub(crate) enum What<'a> {
     /// Of lines.
     Lines(&'a StackFigures),
-    /// Of what no line answers for.
+    /// Of what no line answers for and no native frame is known of.
     Row(&'a Unattributed),
+    /// Of what no line answers for, by native frames.
+    Native(&'a Unattributed, &'a NativeRow),
     /// Of what breaks the law.
     Gap(Memory),
 }
 
 impl Stack<'_> {
-    pub(super) fn value(&self, measure: Measure) -> i64 {
+    pub(crate) fn value(&self, measure: Measure) -> i64 {
         match (self.what, measure) {
             (What::Lines(stack), _) => measure.of_stack(stack),
-            (What::Row(row), _) => measure.of_row(row),
+            (What::Row(row), _) => {
+                let native: i64 = row.native.iter().map(|part| measure.of_native_row(part)).sum();
+                measure.of_row(row) - native
+            }
+            (What::Native(_, part), _) => measure.of_native_row(part),
             (What::Gap(_), Measure::Events) => 0,
             (What::Gap(gap), _) => gap.total().0,
         }
@@ -59,11 +67,14 @@ impl Stack<'_> {
 
 /// All stacks of a process. They come to the change of its RSS: if the lines' stacks and the rows
 /// don't, the gap is one of them.
-pub(super) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
+pub(crate) fn of(process: &ProcessProfile) -> impl Iterator<Item = Stack<'_>> {
     let lines: Memory = process.stacks.iter().map(StackFigures::net).sum();
     let gap = process.after - (process.before + lines + process.unattributed_net());
     let gap = Some(gap).filter(|gap| *gap != Memory::ZERO).map(What::Gap);
-    let rows = process.unattributed.iter().map(What::Row);
+    let rows = process.unattributed.iter().flat_map(|row| {
+        let native = row.native.iter().map(move |part| What::Native(row, part));
+        native.chain([What::Row(row)])
+    });
     let lines = process
         .stacks
         .iter()
@@ -108,6 +119,15 @@ fn push_frames(text: &mut String, stack: &Stack<'_>, split_threads: bool, lines:
             }
             for place in figures.frames.iter().rev() {
                 push(lines.entry(Arc::as_ptr(place)).or_insert_with(|| names::line(place)));
+            }
+            for frame in figures.native.iter().rev() {
+                push(&names::native(frame));
+            }
+        }
+        What::Native(row, part) => {
+            push(&names::unattributed(row));
+            for frame in part.frames.iter().rev() {
+                push(&names::native(frame));
             }
         }
         What::Row(row) => push(&names::unattributed(row)),

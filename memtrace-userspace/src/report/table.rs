@@ -19,6 +19,7 @@ mod column;
 pub(super) mod functions;
 pub(super) mod law;
 mod legend;
+mod native;
 mod overview;
 pub(super) mod summary;
 mod top;
@@ -80,6 +81,7 @@ pub fn write(
         let process = &profile.processes[*index];
         summary::write(out, process, options)?;
         top::write(out, process, options)?;
+        native::write(out, process, options)?;
         functions::write(out, process, &|file| sources.get(*index, file), options)?;
     }
     if shown.iter().any(|index| !profile.processes[*index].lines.is_empty()) {

@@ -44,11 +44,16 @@ struct Watched {
 pub(super) struct Bindings {
     mode: Binding,
     watched: HashMap<u32, Watched>,
+    /// Rounds of looking for second interpreters.
+    rounds: usize,
 }
+
+/// Targets that are looked at for a second interpreter in one round, about: that reads their memory.
+const LOOKS_OF_A_ROUND: usize = 4;
 
 impl Bindings {
     pub(super) fn new(mode: Binding) -> Self {
-        Self { mode, watched: HashMap::new() }
+        Self { mode, watched: HashMap::new(), rounds: 0 }
     }
 
     fn needs_probe(&self, interpreter: &Interpreter) -> bool {
@@ -93,15 +98,22 @@ impl Bindings {
     }
 
     /// Targets that have got a second interpreter since they were looked at: a thread of theirs may
-    /// change its thread state, which the kernel side must then ask for at each event.
-    ///
-    /// `quickly`: only where a look costs next to nothing, since it is repeated all the time.
-    pub(super) fn grown_interpreters(&mut self, quickly: bool) -> Vec<(u32, PyLayout)> {
+    /// change its thread state, which the kernel side must then ask for at each event. Of many targets
+    /// only a part is looked at in each round, and none in a `quick` one, which comes all the time.
+    pub(super) fn grown_interpreters(
+        &mut self,
+        targets: usize,
+        quick: bool,
+    ) -> Vec<(u32, PyLayout)> {
         let mut grown = Vec::new();
-        if quickly && self.watched.len() > WATCHED_QUICKLY {
+        if quick && self.watched.len() > WATCHED_QUICKLY {
             return grown;
         }
-        for (space, watched) in &mut self.watched {
+        self.rounds += usize::from(!quick);
+        let parts = 1 + targets / LOOKS_OF_A_ROUND;
+        let turn = self.rounds % parts;
+        let of_this_round = |space: &u32| *space as usize % parts == turn;
+        for (space, watched) in self.watched.iter_mut().filter(|(space, _)| of_this_round(space)) {
             if watched.by_probe || watched.interpreter.layout.flags & FLAG_SLOT_MOVES != 0 {
                 continue;
             }

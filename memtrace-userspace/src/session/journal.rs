@@ -17,6 +17,8 @@ pub(super) struct Journal {
     /// Entries that were not fetched yet; nothing is kept unless `keeps`.
     entries: Vec<Entry>,
     keeps: bool,
+    /// Whether the history is kept, too.
+    remembers: bool,
     started: Instant,
     /// memtrace's CPU time, as far as it was looked at, and what of it no space has got yet.
     cpu_seen: Nanos,
@@ -24,7 +26,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(keeps: bool) -> Self {
+    pub(super) fn new(keeps: bool, remembers: bool) -> Self {
         let kernel = procfs::sys::kernel::Version::current()
             .map(|v| format!("{}.{}.{}", v.major, v.minor, v.patch))
             .unwrap_or_default();
@@ -34,6 +36,7 @@ impl Journal {
             history: History::new(head, WHOLE),
             entries: Vec::new(),
             keeps,
+            remembers,
             started: Instant::now(),
             cpu_seen: Nanos(0),
             cpu_unshared: Nanos(0),
@@ -55,7 +58,9 @@ impl Journal {
     }
 
     fn keep(&mut self, entry: Entry) {
-        if let Err(error) = self.history.add(&entry) {
+        if self.remembers
+            && let Err(error) = self.history.add(&entry)
+        {
             warn!("an entry of our own is inconsistent: {error}");
             return;
         }

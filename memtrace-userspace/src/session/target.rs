@@ -7,6 +7,7 @@ use memtrace_common::settings::{COUNTERS, Tally};
 
 use crate::kernel::ProcessProbe;
 use crate::ledger::{SpaceLedger, StackTable};
+use crate::native::NativeProcess;
 use crate::profile::Ending;
 use crate::python::{LineTableKind, ProbePoint};
 use crate::source::TargetFiles;
@@ -61,6 +62,8 @@ pub struct Target {
     pub command: Vec<String>,
     /// Its root and directory, for source text; forked children share their parent's.
     pub files: Option<Arc<TargetFiles>>,
+    /// Its code, once native frames of it were met.
+    pub native: Option<NativeProcess>,
     /// How it ended.
     pub ending: Ending,
     /// The kernel side's last word.
@@ -92,6 +95,7 @@ impl Target {
             recognition: None,
             command: command_line(pid),
             files: None,
+            native: None,
             ending: Ending::Running,
             tally: Tally { pages, ..Tally::default() },
             told: Tally::default(),
@@ -115,6 +119,7 @@ impl Target {
             self.files = None;
         }
         self.recognition = None;
+        self.native = None;
         self.books = SpaceLedger::default();
         self.stacks = StackTable::default();
         for probe in [self.code_probe.take(), self.eval_probe.take()].into_iter().flatten() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memtrace_common::event::{Execed, Exited, Forked, Header};
+use memtrace_common::native::Native;
 use memtrace_common::settings::{CHECKED, CLOSED, Space, Tally};
 use tracing::debug;
 
@@ -12,10 +13,12 @@ use super::binding::Bindings;
 use super::haste::Haste;
 use super::journal::Journal;
 use super::kills::Kills;
+use super::machine::Machine;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::{Plan, SessionError, Traced};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
+use crate::native::{NativeFiles, NativeProcess};
 use crate::profile::Ending;
 use crate::python::Images;
 use crate::python::Interpreter;
@@ -27,14 +30,16 @@ const CHECK: Duration = Duration::from_millis(250);
 
 /// Every target, dead or alive, by the number of its space.
 pub(super) struct Targets {
-    probes: Probes,
+    pub(super) probes: Probes,
     pub(super) targets: HashMap<u32, Target>,
     /// In the order in which they were met.
     pub(super) order: Vec<u32>,
     /// Where what happened is written down.
     pub(super) journal: Journal,
     images: Images,
-    bindings: Bindings,
+    pub(super) bindings: Bindings,
+    /// When the whole machine is traced.
+    pub(super) machine: Option<Machine>,
     follow: bool,
     uprobes: bool,
     /// A command of ours that has not called `exec` yet.
@@ -42,6 +47,7 @@ pub(super) struct Targets {
     checked: Instant,
     haste: Haste,
     kills: Kills,
+    pub(super) natives: NativeFiles,
 }
 
 impl Targets {
@@ -50,15 +56,17 @@ impl Targets {
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
-            journal: Journal::new(plan.keep_entries),
+            journal: Journal::new(plan.keep_entries, !plan.machine),
             images: Images::new(),
             bindings: Bindings::new(plan.binding),
+            machine: plan.machine.then(Machine::default),
             follow: plan.follow,
             uprobes: plan.uprobes,
             expected: None,
             checked: Instant::now(),
             haste: Haste::default(),
             kills: Kills::new(),
+            natives: NativeFiles::default(),
         }
     }
 
@@ -89,7 +97,9 @@ impl Targets {
 
     /// The command did not come to `exec` after all, or has ended.
     pub(super) fn any_left(&self) -> bool {
-        self.expected.is_some() || self.targets.values().any(Target::is_live)
+        self.machine.is_some()
+            || self.expected.is_some()
+            || self.targets.values().any(Target::is_live)
     }
 
     fn add(&mut self, target: Target) {
@@ -120,6 +130,7 @@ impl Targets {
         }
         target.tell_known(&mut self.journal);
         let pid = target.pid;
+        self.note_facts(pid, space);
         self.bindings.watch(pid, space, &interpreter, &mut self.probes);
     }
 
@@ -151,7 +162,11 @@ impl Targets {
     /// One record of the kernel side.
     pub(super) fn handle(&mut self, event: Event<'_>) {
         match event {
-            Event::Growth(event) => self.with(event.header, |target| target.books.growth(&event)),
+            Event::Growth(mut event) => self.with(event.header, |target| {
+                event.stack = target.stacks.counted_by(event.stack);
+                target.books.growth(&event);
+            }),
+            Event::Native(event, stack) => self.native(&event, stack),
             Event::Returned(event) => {
                 self.with(event.header, |target| target.books.returned(&event));
             }
@@ -184,6 +199,15 @@ impl Targets {
         }
     }
 
+    fn native(&mut self, event: &Native, stack: &[u8]) {
+        let Some(target) = self.targets.get_mut(&event.header.space) else { return };
+        let process = target.native.get_or_insert_with(|| NativeProcess::new(target.pid));
+        let calls = process.calls(event, stack, &mut self.natives);
+        if target.stacks.native(event.id, event.stack, calls.clone()) {
+            process.want(event.id, calls);
+        }
+    }
+
     fn forked(&mut self, event: &Forked) {
         let mut child = Target::new(event.pid, event.header.space, event.mm, event.pages);
         let mut interpreter = None;
@@ -191,6 +215,7 @@ impl Targets {
             child.parent = Some(parent.pid);
             child.python.clone_from(&parent.python);
             child.files.clone_from(&parent.files);
+            child.native = parent.native.as_ref().map(|native| native.forked(event.pid));
             if child.command.is_empty() {
                 child.command.clone_from(&parent.command);
             }
@@ -220,6 +245,7 @@ impl Targets {
             let end = event.comm.iter().position(|byte| *byte == 0).unwrap_or(event.comm.len());
             target.command = vec![String::from_utf8_lossy(&event.comm[..end]).into_owned()];
         }
+        self.meet(&mut target);
         self.add(target);
     }
 
@@ -240,7 +266,11 @@ impl Targets {
             target.ending = ending;
             target.tally = tally;
             let at = self.journal.now();
-            target.close_books(at, all, Vec::new(), &mut self.journal);
+            if self.machine.is_some() && target.python.is_none() {
+                target.tell_nothing(at, &mut self.journal);
+            } else {
+                target.close_books(at, all, Vec::new(), &mut self.journal);
+            }
             target.let_go();
             self.bindings.forget(space);
             self.probes.forget(target.mm, space);
@@ -266,6 +296,7 @@ impl Targets {
         for space in due {
             self.look_again(space)?;
         }
+        self.send_away()?;
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
@@ -279,8 +310,8 @@ impl Targets {
         Ok(())
     }
 
-    fn tell_grown_interpreters(&mut self, quickly: bool) -> Result<(), SessionError> {
-        for (space, layout) in self.bindings.grown_interpreters(quickly) {
+    fn tell_grown_interpreters(&mut self, quick: bool) -> Result<(), SessionError> {
+        for (space, layout) in self.bindings.grown_interpreters(self.targets.len(), quick) {
             if let Some(target) = self.targets.get(&space) {
                 self.probes.configure(target.pid, space, &layout)?;
             }

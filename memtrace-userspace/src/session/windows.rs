@@ -7,6 +7,7 @@ use super::targets::Targets;
 use crate::history::Entry;
 use crate::history::entry::{Began, Ended, Known, SpaceId, StackId, ThreadId};
 use crate::ledger::{Counted, Pages, WindowFigures, memory, window};
+use crate::native::NativeProcess;
 use crate::profile::Reason;
 use crate::units::{Bytes, Nanos};
 
@@ -16,17 +17,20 @@ impl Targets {
         self.read_tallies();
         let all = self.open_events();
         let at = self.journal.now();
-        let Self { targets, journal, .. } = self;
-        for target in targets.values_mut().filter(|target| target.is_live()) {
+        let Self { targets, journal, machine, .. } = self;
+        let told = |target: &&mut Target| target.is_told(machine.is_some());
+        for target in targets.values_mut().filter(told) {
             target.close_window(at, all, journal);
         }
+        self.natives.close_window();
     }
 
     /// Puts windows that were closed at peaks into the journal.
     pub(super) fn tell_peaks(&mut self) {
         let at = self.journal.now();
-        let Self { targets, journal, .. } = self;
-        for target in targets.values_mut().filter(|target| target.is_live()) {
+        let Self { targets, journal, machine, .. } = self;
+        let told = |target: &&mut Target| target.is_told(machine.is_some());
+        for target in targets.values_mut().filter(told) {
             target.tell_peaks(at, journal);
         }
     }
@@ -40,9 +44,10 @@ impl Targets {
     /// their growth. The kernel side's last word was read.
     pub(super) fn end_live(&mut self) {
         let (all, at) = (self.open_events(), self.journal.now());
-        let Self { targets, journal, order, .. } = self;
+        let Self { targets, journal, order, machine, .. } = self;
         for space in order {
-            if let Some(target) = targets.get_mut(space).filter(|target| target.is_live()) {
+            let told = |target: &&mut Target| target.is_told(machine.is_some());
+            if let Some(target) = targets.get_mut(space).filter(told) {
                 let present = target.present(journal);
                 target.close_books(at, all, present, journal);
             }
@@ -66,6 +71,19 @@ impl Target {
             before: memory(&self.tally.pages),
             command: self.command.clone(),
         }));
+    }
+
+    /// Whether its windows are told. On a whole machine most programs are not Python, which shows a
+    /// few milliseconds after their beginning.
+    fn is_told(&self, machine: bool) -> bool {
+        self.is_live() && (self.python.is_some() || !machine)
+    }
+
+    /// It has ended, or was let go of, and was no Python.
+    pub(super) fn tell_nothing(&self, at: Nanos, journal: &mut Journal) {
+        let (ending, present) = (self.ending, Vec::new());
+        journal.put(Entry::Ended(Ended { space: self.id(), at, ending, present }));
+        journal.book.forget(self.id());
     }
 
     /// Something became known of it.
@@ -114,12 +132,20 @@ impl Target {
         counted: Counted,
         journal: &mut Journal,
     ) {
+        self.name_native_frames();
         let (space, pid) = (self.id(), self.pid);
         let kind = self.python.as_ref().map(|known| known.line_table);
         let stacks = (&mut self.stacks, kind);
         let mut thread = |book: &mut _, tid| thread_id(book, space, pid, tid);
         let entry = window(space, at, figures, counted, stacks, &mut journal.book, &mut thread);
         journal.put(Entry::Window(entry));
+    }
+
+    /// Names are about to be asked for.
+    fn name_native_frames(&mut self) {
+        for (key, frames) in self.native.iter_mut().flat_map(NativeProcess::take_named) {
+            self.stacks.supply_native(key, frames);
+        }
     }
 
     /// Closes the books for good, so that the law holds: calls under way are settled, and what the
@@ -150,6 +176,7 @@ impl Target {
         let Ok(mut present) = present_pages(self.pid, self.books.pages()) else {
             return Vec::new();
         };
+        self.name_native_frames();
         let (space, pid) = (self.id(), self.pid);
         let kind = self.python.as_ref().map(|known| known.line_table);
         let mut owners: Vec<_> =

@@ -10,7 +10,8 @@ use super::*;
 fn rooted(root: &Path, directory: &str) -> TargetFiles {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, root, flags, Mode::empty()).unwrap();
-    TargetFiles { root, _mounts: None, directory: Some(directory.into()), started_at: None }
+    let reader = Reader::of(std::process::id()).unwrap();
+    TargetFiles { root, _mounts: None, reader, directory: Some(directory.into()), started_at: None }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use memtrace::history::entry::{
-    Began, Change, Ended, Function, FunctionId, Known, Names, PlaceId, PlaceName, Source, SpaceId,
-    StackId, StackName, TextId, ThreadId, ThreadName, Window,
+    Began, Change, Ended, Function, FunctionId, Known, Names, NativeId, NativeName, PlaceId,
+    PlaceName, Source, SpaceId, StackId, StackName, TextId, ThreadId, ThreadName, Window,
 };
 use memtrace::history::{Entry, Head};
 use memtrace::profile::{Ending, Memory, Reason};
@@ -19,7 +19,7 @@ pub(crate) fn head() -> Head {
     }
 }
 
-pub(crate) const REASONS: [Reason; 13] = [
+pub(crate) const REASONS: [Reason; 15] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -33,6 +33,8 @@ pub(crate) const REASONS: [Reason; 13] = [
     Reason::UnderWay,
     Reason::LeftOut,
     Reason::Remainder,
+    Reason::BeyondLimit,
+    Reason::Ended,
 ];
 
 /// Numbers that look random and are the same on every run (xorshift64).
@@ -94,6 +96,8 @@ pub(crate) struct Course {
     texts: u32,
     functions: u32,
     places: u32,
+    natives: u32,
+    plain_stacks: Vec<StackId>,
     stacks: u32,
     threads: u32,
     /// Spaces that are running, and their clocks and RSS.
@@ -109,6 +113,8 @@ impl Course {
             texts: 0,
             functions: 0,
             places: 0,
+            natives: 0,
+            plain_stacks: Vec::new(),
             stacks: 0,
             threads: 0,
             running: vec![],
@@ -180,8 +186,22 @@ impl Course {
             names.places.push(PlaceName { function, line });
             self.places += 1;
         }
+        for _ in 0..=self.random.below(3) {
+            names.natives.push(NativeName {
+                function: TextId(self.id(self.texts)),
+                library: TextId(self.id(self.texts)),
+                file: TextId(self.id(self.texts)),
+                line: self.id(5000),
+            });
+            self.natives += 1;
+        }
         for _ in 0..=self.random.below(9) {
-            let stack = if self.random.one_in(4) {
+            let stack = if self.random.one_in(4) && !self.plain_stacks.is_empty() {
+                let below = self.random.below(self.plain_stacks.len() as u64) as usize;
+                let depth = self.random.below(12);
+                let frames = (0..=depth).map(|_| NativeId(self.id(self.natives))).collect();
+                StackName::Native { frames, below: self.plain_stacks[below] }
+            } else if self.random.one_in(4) {
                 let reason = REASONS[self.random.below(REASONS.len() as u64) as usize];
                 StackName::Unattributed { reason, name: TextId(self.id(self.texts)) }
             } else {
@@ -189,6 +209,9 @@ impl Course {
                 let frames = (0..=depth).map(|_| PlaceId(self.id(self.places))).collect();
                 StackName::Lines { frames, truncated: self.random.one_in(5) }
             };
+            if !matches!(stack, StackName::Native { .. }) {
+                self.plain_stacks.push(StackId(self.stacks));
+            }
             names.stacks.push(stack);
             self.stacks += 1;
         }

@@ -66,6 +66,13 @@ fn introduction() -> Vec<u8> {
     [names.entry(NAMES), began.entry(BEGAN)].concat()
 }
 
+/// A stack of so many native frames above another one.
+fn above(below: u64, frames: &[i64]) -> Message {
+    let ids: Vec<u64> = frames.iter().map(|id| zigzag(*id)).collect();
+    let names = Message::default().packed(8, &[1]).packed(19, &[below]);
+    names.packed(20, &[frames.len() as u64]).packed(21, &ids)
+}
+
 /// Streams that go wrong after the introduction, and what is wrong with each.
 pub(crate) fn streams() -> Vec<(Vec<u8>, Damage)> {
     let encoding = |what: &str| Damage::Encoding(what.to_owned());
@@ -81,9 +88,9 @@ pub(crate) fn streams() -> Vec<(Vec<u8>, Damage)> {
         (names.clone().packed(7, &[0, 0]).entry(NAMES), uneven.clone()),
         (names.clone().packed(12, &[0]).entry(NAMES), uneven.clone()),
         (names.clone().packed(10, &[1]).packed(11, &[0]).entry(NAMES), uneven.clone()),
-        // A stack of two thousand million frames, and of none that is cut nevertheless.
+        // A stack of two thousand million frames.
         (names.clone().packed(8, &[u64::from(u32::MAX)]).entry(NAMES), uneven.clone()),
-        (names.clone().packed(8, &[1]).entry(NAMES), Unsound::NoFrames.into()),
+        (names.clone().packed(8, &[1]).entry(NAMES), uneven.clone()),
         (names.clone().packed(8, &[2]).packed(9, &[zigzag(-1)]).entry(NAMES), range.clone()),
         (names.clone().packed(8, &[2]).packed(9, &[zigzag(i64::MAX)]).entry(NAMES), range.clone()),
         (names.clone().packed(8, &[2]).packed(9, &[zigzag(0)]).entry(NAMES), unknown("place", 0)),
@@ -106,7 +113,7 @@ pub(crate) fn streams() -> Vec<(Vec<u8>, Damage)> {
         (window.clone().packed(10, &[zigzag(1)]).entry(WINDOW), unknown("stack", 1)),
         (window.clone().packed(10, &[0]).packed(11, &[1]).entry(WINDOW), unknown("thread", 1)),
         (window.clone().packed(10, &[0, 0]).packed(11, &[0]).entry(WINDOW), uneven.clone()),
-        (window.clone().packed(11, &[0]).entry(WINDOW), uneven),
+        (window.clone().packed(11, &[0]).entry(WINDOW), uneven.clone()),
         (
             window.clone().number(5, zigzag(i64::MAX)).entry(WINDOW),
             encoding("a figure is out of range"),
@@ -137,6 +144,11 @@ pub(crate) fn streams() -> Vec<(Vec<u8>, Damage)> {
     let over = Message::default().number(3, 1).entry(ENDED);
     let after = Message::default().entry(WINDOW);
     streams.push(([over, after].concat(), Unsound::AfterTheEnd(0).into()));
+    // Native frames above a stack that isn't there, none of them, unknown ones, and above nothing.
+    streams.push((above(9, &[]).entry(NAMES), unknown("stack", 9)));
+    streams.push((above(0, &[]).entry(NAMES), Unsound::NoFrames.into()));
+    streams.push((above(0, &[0]).entry(NAMES), unknown("native frame", 0)));
+    streams.push((Message::default().packed(15, &[0]).entry(NAMES), uneven));
     for (stream, _) in &mut streams {
         *stream = [introduction(), std::mem::take(stream)].concat();
     }

@@ -81,6 +81,7 @@ pub(crate) fn stack(thread: usize, frames: &[&LineFigures], grown: Memory) -> St
     StackFigures {
         thread,
         frames: frames.iter().map(|line| Arc::clone(&line.place)).collect(),
+        native: Vec::new(),
         grown,
         returned: Memory::ZERO,
         resident: grown.total(),
@@ -106,7 +107,7 @@ pub(crate) fn span(file: &str, function: &str, first_line: u32, last_line: u32) 
 }
 
 pub(crate) fn unattributed(reason: Reason, name: &str, net: Memory, events: u64) -> Unattributed {
-    Unattributed { reason, name: name.to_owned(), net, events }
+    Unattributed { reason, name: name.to_owned(), net, events, native: Vec::new() }
 }
 
 pub(crate) const APP: &str = "/srv/app.py";

@@ -17,6 +17,7 @@ mod html_report;
 mod json_report;
 mod law_report;
 mod mprof_report;
+mod native_report;
 mod plot_report;
 mod service;
 mod svg;

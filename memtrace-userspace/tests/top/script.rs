@@ -62,6 +62,7 @@ fn stack(
     StackFigures {
         thread,
         frames: frames.iter().map(|place| Arc::clone(place)).collect(),
+        native: Vec::new(),
         grown: memory(grown, 0.0, 0.0),
         returned: memory(returned, 0.0, 0.0),
         resident: mib(grown - returned),

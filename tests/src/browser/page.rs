@@ -46,6 +46,10 @@ pub struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn open(browser: &'a mut Browser, file: &Path, look: Look) -> Result<Self> {
+        Self::visit(browser, &format!("file://{}", file.display()), look)
+    }
+
+    pub(super) fn visit(browser: &'a mut Browser, url: &str, look: Look) -> Result<Self> {
         let text = |value: &Value, key: &str| value[key].as_str().map(ToOwned::to_owned);
         let made = browser.call(None, "Target.createTarget", json!({ "url": "about:blank" }))?;
         let target = text(&made, "targetId").context("a target without id")?;
@@ -57,7 +61,6 @@ impl<'a> Page<'a> {
             page.call(&format!("{domain}.enable"), json!({}))?;
         }
         page.look(look)?;
-        let url = format!("file://{}", file.display());
         let opened = page.call("Page.navigate", json!({ "url": url }))?;
         if let Some(error) = opened["errorText"].as_str() {
             bail!("{url}: {error}");

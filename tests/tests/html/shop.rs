@@ -240,6 +240,7 @@ fn process() -> ProcessProfile {
         name: name.to_owned(),
         net: anon(pages),
         events,
+        native: Vec::new(),
     };
     ProcessProfile {
         pid: 31_847,
@@ -279,6 +280,7 @@ fn untouched(story: &Story) -> StackFigures {
     StackFigures {
         thread: story.thread,
         frames: story.frames.clone(),
+        native: Vec::new(),
         grown: Memory::ZERO,
         returned: Memory::ZERO,
         resident: Bytes::ZERO,

@@ -26,6 +26,8 @@ const TRACEPOINTS: &[&str] = &[
 
 /// Bits of a capability set, as in the kernel's `include/uapi/linux/capability.h`.
 mod capability {
+    pub(super) const DAC_OVERRIDE: u32 = 1;
+    pub(super) const DAC_READ_SEARCH: u32 = 2;
     pub(super) const SYS_PTRACE: u32 = 19;
     pub(super) const SYS_ADMIN: u32 = 21;
     pub(super) const PERFMON: u32 = 38;
@@ -106,15 +108,25 @@ pub(super) fn capabilities(machine: &Machine) -> Vec<Check> {
         }
         let mend = format!(
             "it {what}: run memtrace as root (sudo), or give it the capability: sudo setcap \
-             cap_bpf,cap_perfmon,cap_sys_ptrace,cap_checkpoint_restore+ep \"$(command -v memtrace)\""
+             cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore+ep \
+             \"$(command -v memtrace)\""
         );
         check(name, otherwise, "not held", Some(mend))
     };
-    use capability::{BPF, CHECKPOINT_RESTORE, PERFMON, SYS_PTRACE};
+    use capability::{BPF, CHECKPOINT_RESTORE, DAC_OVERRIDE, DAC_READ_SEARCH, PERFMON, SYS_PTRACE};
+    let others = if has(DAC_OVERRIDE) { DAC_OVERRIDE } else { DAC_READ_SEARCH };
     vec![
         one("CAP_BPF", BPF, true, Status::Missing, "loads programs"),
         one("CAP_PERFMON", PERFMON, true, Status::Missing, "attaches them"),
         one("CAP_SYS_PTRACE", SYS_PTRACE, false, Status::Missing, "reads the memory of targets"),
+        one(
+            "CAP_DAC_READ_SEARCH",
+            others,
+            false,
+            Status::Warning,
+            "opens what belongs to other users: the memory of their processes and, for all but root, \
+             tracefs",
+        ),
         one(
             "CAP_CHECKPOINT_RESTORE",
             CHECKPOINT_RESTORE,

@@ -63,7 +63,7 @@ impl Fake {
 #[test]
 fn a_whole_machine_has_nothing_to_mend() {
     let checks = Fake::new().examine();
-    assert_eq!(checks.len(), 20, "{checks:?}");
+    assert_eq!(checks.len(), 21, "{checks:?}");
     for check in &checks {
         assert_eq!((check.status, &check.mend), (Status::Ok, &None), "{check:?}");
     }
@@ -154,16 +154,27 @@ fn no_right_to_open_mapped_files_is_a_warning() {
     let fake = Fake::new();
     fake.write(
         "proc/self/status",
-        &format!("CapEff:\t{:x}\n", (1_u64 << 38) | (1 << 39) | (1 << 19)),
+        &format!("CapEff:\t{:x}\n", (1_u64 << 38) | (1 << 39) | (1 << 19) | (1 << 2)),
     );
     let fault = fake.only_fault();
     assert_eq!((fault.name.as_str(), fault.status), ("CAP_CHECKPOINT_RESTORE", Status::Warning));
 }
 
 #[test]
+fn no_right_to_other_users_files_is_a_warning_and_cap_dac_override_is_as_good() {
+    let fake = Fake::new();
+    let rest = (1_u64 << 38) | (1 << 39) | (1 << 19) | (1 << 40);
+    fake.write("proc/self/status", &format!("CapEff:\t{rest:x}\n"));
+    let fault = fake.only_fault();
+    assert_eq!((fault.name.as_str(), fault.status), ("CAP_DAC_READ_SEARCH", Status::Warning));
+    fake.write("proc/self/status", &format!("CapEff:\t{:x}\n", rest | (1 << 1)));
+    assert!(fake.examine().iter().all(|check| check.status == Status::Ok));
+}
+
+#[test]
 fn cap_sys_admin_stands_for_its_parts_but_not_for_ptrace() {
     let fake = Fake::new();
-    fake.write("proc/self/status", &format!("CapEff:\t{:x}\n", 1_u64 << 21));
+    fake.write("proc/self/status", &format!("CapEff:\t{:x}\n", (1_u64 << 21) | (1 << 2)));
     assert_eq!(fake.only_fault().name, "CAP_SYS_PTRACE");
 }
 

@@ -6,7 +6,7 @@
 
 use inferno::flamegraph::color::{Color, PaletteMap};
 
-use crate::profile::{Place, Profile};
+use crate::profile::{NativeFrame, Place, Profile};
 use crate::report::stacks::{SHRANK, names};
 
 /// Behind the frames.
@@ -34,10 +34,21 @@ pub(super) fn choose(palette: &mut PaletteMap, profile: &Profile) {
         for line in &process.lines {
             palette.insert(names::line(&line.place), of_line(&line.place));
         }
+        for stack in &process.stacks {
+            stack.native.iter().for_each(|frame| native(palette, frame));
+        }
         for row in &process.unattributed {
             palette.insert(names::unattributed(row), UNATTRIBUTED);
+            let frames = row.native.iter().flat_map(|part| &part.frames);
+            frames.for_each(|frame| native(palette, frame));
         }
     }
+}
+
+/// Native code is paler than lines, a hue for each library.
+fn native(palette: &mut PaletteMap, frame: &NativeFrame) {
+    let hue = (spread(&frame.library) % 360) as f64;
+    palette.insert(names::native(frame), from_hsl(hue, 0.25, 0.86));
 }
 
 fn of_line(place: &Place) -> Color {

@@ -17,5 +17,7 @@ pub(super) fn meaning(reason: Reason) -> &'static str {
         Reason::UnderWay => "the kernel had begun to report a return and not finished",
         Reason::LeftOut => "lines that the report was told to leave out",
         Reason::Remainder => "the counter moved in a way that no event told",
+        Reason::BeyondLimit => "lines of more stacks than the daemon may name",
+        Reason::Ended => "what processes that ended took with them",
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::schema::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
-use crate::profile::Place;
+use crate::profile::{NativeFrame, Place};
 use crate::report::printable;
 
 /// A profile under way.
@@ -50,6 +50,13 @@ impl Builder {
         self.profile.sample_type.push(value);
     }
 
+    /// What is counted, one by one.
+    pub(super) fn period(&mut self, name: &str, unit: &str) {
+        self.profile.period_type =
+            Some(ValueType { r#type: self.text(name), unit: self.text(unit) });
+        self.profile.period = 1;
+    }
+
     pub(super) fn default_sample_type(&mut self, name: &str) {
         self.profile.default_sample_type = self.text(name);
     }
@@ -81,6 +88,13 @@ impl Builder {
         let id = self.location(mapping, function, place.line.into());
         self.places.insert(key, id);
         id
+    }
+
+    /// The location of a native frame, in a mapping of its library.
+    pub(super) fn native(&mut self, frame: &NativeFrame) -> u64 {
+        let mapping = self.mapping(&frame.library);
+        let function = self.function(&frame.function, &frame.file, 0);
+        self.location(mapping, function, frame.line.into())
     }
 
     /// The location of a frame that is no function.

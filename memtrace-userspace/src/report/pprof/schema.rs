@@ -1,7 +1,7 @@
 //! `profile.proto` of google/pprof, as far as memtrace fills it.
 //!
 //! Written by hand from the published schema (field numbers and types are its own), so that no
-//! protocol compiler is needed. Fields that memtrace leaves out (drop and keep patterns, period,
+//! protocol compiler is needed. Fields that memtrace leaves out (drop and keep patterns,
 //! breakdowns) are not here: unset and absent are the same on the wire. Knows nothing of profiles.
 
 /// A profile.
@@ -24,6 +24,10 @@ pub(super) struct Profile {
     pub(super) time_nanos: i64,
     #[prost(int64, tag = "10")]
     pub(super) duration_nanos: i64,
+    #[prost(message, optional, tag = "11")]
+    pub(super) period_type: Option<ValueType>,
+    #[prost(int64, tag = "12")]
+    pub(super) period: i64,
     #[prost(int64, repeated, tag = "13")]
     pub(super) comment: Vec<i64>,
     #[prost(int64, tag = "14")]

@@ -7,13 +7,13 @@
 
 use std::borrow::Cow;
 
-use crate::profile::{Place, ProcessProfile, Thread, Unattributed};
+use crate::profile::{NativeFrame, Place, ProcessProfile, Thread, Unattributed};
 use crate::report::fit::cut_middle;
 use crate::report::printable;
 use crate::report::table::summary::command_line;
 
 /// What breaks the law.
-pub(in crate::report) const GAP: &str = "[UNEXPLAINED: the sum does not add up]";
+pub(crate) const GAP: &str = "[UNEXPLAINED: the sum does not add up]";
 
 /// Commands may be whole programs (`python -c …`), and this frame is on every stack.
 const COMMAND_COLUMNS: usize = 80;
@@ -43,8 +43,20 @@ pub(in crate::report) fn line(place: &Place) -> String {
     format!("{} ({}:{})", escaped(&place.function), escaped(&place.file), place.line)
 }
 
+/// `array_zeros (multiarraymodule.c:2033 in _multiarray_umath.so)`, `read (libc.so.6)`
+pub(in crate::report) fn native(frame: &NativeFrame) -> String {
+    let (function, library) = (escaped(&frame.function), escaped(&frame.library));
+    // Where it was built is of no interest here.
+    let file = frame.file.rsplit('/').next().unwrap_or_default();
+    match (frame.library.as_str(), frame.file.as_str()) {
+        ("", _) => function.into_owned(),
+        (_, "") => format!("{function} ({library})"),
+        _ => format!("{function} ({}:{} in {library})", escaped(file), frame.line),
+    }
+}
+
 /// `[native thread: gc]`
-pub(in crate::report) fn unattributed(row: &Unattributed) -> String {
+pub(crate) fn unattributed(row: &Unattributed) -> String {
     let colon = if row.name.is_empty() { "" } else { ": " };
     format!("[{}{colon}{}]", row.reason.as_str(), escaped(&row.name))
 }
@@ -74,9 +86,23 @@ mod tests {
             name: name.into(),
             net: Memory::ZERO,
             events: 0,
+            native: Vec::new(),
         };
         assert_eq!(unattributed(&row(Reason::NativeThread, "gc 12")), "[native thread: gc 12]");
         assert_eq!(unattributed(&row(Reason::Remainder, "")), "[remainder]");
+    }
+
+    #[test]
+    fn native_frames_say_where_they_are_as_far_as_that_is_known() {
+        let frame = |library: &str, file: &str| NativeFrame {
+            function: "f;1".into(),
+            library: library.into(),
+            file: file.into(),
+            line: 7,
+        };
+        assert_eq!(native(&frame("libx.so 1", "/src/x.c")), "f\\x3b1 (x.c:7 in libx.so 1)");
+        assert_eq!(native(&frame("libx.so", "")), "f\\x3b1 (libx.so)");
+        assert_eq!(native(&frame("", "")), "f\\x3b1");
     }
 
     #[test]

@@ -1,0 +1,62 @@
+//! The files with code that a trace has met, each read once for all processes.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::file::NativeFile;
+use super::limits::MAX_DEBUG_BYTES;
+use crate::python::Mapping;
+
+/// What tells a file from every other and from its own earlier content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FileKey {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// Files by what they are.
+pub struct NativeFiles {
+    files: HashMap<FileKey, Option<Rc<NativeFile>>>,
+    /// Bytes of debug sections that may still be read.
+    debug_left: Rc<Cell<u64>>,
+}
+
+impl Default for NativeFiles {
+    fn default() -> Self {
+        Self { files: HashMap::new(), debug_left: Rc::new(Cell::new(MAX_DEBUG_BYTES)) }
+    }
+}
+
+impl NativeFiles {
+    /// A window of time is over.
+    pub fn close_window(&self) {
+        let let_go = self.files.values().flatten().filter(|file| file.close_window()).count();
+        if let_go > 0 {
+            // SAFETY: a call without pointers.
+            unsafe { libc::malloc_trim(0) };
+        }
+    }
+
+    /// The file that a process has mapped there; `None` if it can't be opened or is no ELF file.
+    pub(super) fn get(&mut self, pid: u32, mapping: &Mapping) -> Option<Rc<NativeFile>> {
+        let file = mapping.open(pid).ok()?;
+        let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let key = FileKey {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        };
+        let read = || {
+            let root = PathBuf::from(format!("/proc/{pid}/root"));
+            let left = Rc::clone(&self.debug_left);
+            NativeFile::read(file, &mapping.path, &root, left).map(Rc::new)
+        };
+        self.files.entry(key).or_insert_with(read).clone()
+    }
+}

@@ -1,0 +1,82 @@
+//! What depends on the kernel's version: from 6.2 on memtrace traces, before it refuses with the
+//! reason and does nothing at all. `cargo xtask vm` runs this on several kernels.
+
+use harness::attach::Tracer;
+use harness::interpreters::newest;
+use harness::memtrace::{self, finish};
+use harness::target::{Target, program};
+use harness::{Context, Result, bpf, check, ensure, resources};
+
+/// Major and minor of this kernel, by its own word.
+fn release() -> Result<(u32, u32)> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().context("a number")?.parse::<u32>().context("a number");
+    Ok((next()?, next()?))
+}
+
+/// All commands that trace give the reason and exit code 1, load nothing, and start nothing.
+fn is_refused() -> Result<()> {
+    let target = Target::start(&newest()?, "resident.py", &["keeps"])?;
+    let folder = tempfile::tempdir()?;
+    let (started, recording) = (folder.path().join("started"), folder.path().join("recording"));
+    let [started_text, recording] = [&started, &recording].map(|path| path.to_string_lossy());
+    let pid = target.pid.to_string();
+    let before = bpf::held_by(std::process::id())?;
+    for arguments in [
+        &["attach", &*pid, "--duration", "1s"][..],
+        &["record", &*pid, "-o", &*recording, "--duration", "1s"],
+        &["run", "--", "python3", "-c", &format!("open({started_text:?}, 'w')")],
+        &["doctor"],
+    ] {
+        let output = finish(&mut memtrace::command(arguments)?)?;
+        output.expect_code(1).with_context(|| format!("{arguments:?}"))?;
+        let said = format!("{}{}", output.stdout, output.stderr);
+        for word in ["RSS counters are batched", "run Linux 6.2 or newer"] {
+            ensure!(said.contains(word), "{arguments:?}: nothing about {word:?} in {said:?}");
+        }
+    }
+    ensure!(!started.exists(), "`run` started the command all the same");
+    ensure!(before == bpf::held_by(std::process::id())?, "something was left");
+    ensure!(target.exit()?.success(), "the target did not live on");
+    Ok(())
+}
+
+fn is_traced() -> Result<()> {
+    let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
+    target.settled()?;
+    let tracer = Tracer::attach(&[target.pid], &[])?;
+    let held = bpf::held_by(tracer.pid())?;
+    held.is_tracing()?;
+    let truth = target.go()?;
+    let kernel = target.settled()?;
+    let report = tracer.stop()?.report()?;
+    held.is_gone()?;
+    check::law(&report)?;
+    check::agrees_with_kernel(&report, target.pid, kernel)?;
+    check::resident_by_line(report.process(target.pid)?, &truth)
+}
+
+#[test]
+fn memtrace_traces_on_this_kernel_or_says_why_not() -> Result<()> {
+    resources::root()?;
+    if release()? >= (6, 2) { is_traced() } else { is_refused() }
+}
+
+/// `explain` and `ps` look from outside, so they work on every kernel.
+#[test]
+fn a_look_needs_no_bpf() -> Result<()> {
+    resources::root()?;
+    let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
+    target.go()?;
+    let rss = target.settled()?.rss;
+    let explained = harness::explained::Explained::of(target.pid, &[])?;
+    let found = &explained.json["rss_bytes"];
+    ensure!(found.as_i64() == Some(rss), "explain has {found}, the page tables {rss}");
+    let listed = finish(&mut memtrace::command(["ps"])?)?;
+    listed.expect_code(0)?;
+    let file = program("resident.py");
+    let name = file.to_string_lossy();
+    ensure!(listed.stdout.contains(&*name), "{name} is not in {}", listed.stdout);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask vm`: the tests of the kernel side on other kernels than this machine's.
+//!
+//! The test binaries are the same as everywhere. They, memtrace, one Python and what these load are
+//! packed into an initramfs (`initramfs.rs`) whose first program is `guest` (`tests/src/bin`); QEMU
+//! boots it on kernels of Debian (`kernels.rs`, `machine.rs`) by software emulation, so it needs
+//! neither KVM nor root. What came out is written to `docs/kernels.md` when that is asked for
+//! (`page.rs`). What a kernel must be able to do is decided in `suites.rs`.
+
+mod initramfs;
+mod kernels;
+mod machine;
+mod page;
+mod suites;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+pub(crate) use self::machine::{PACKAGE, require};
+use crate::process;
+use kernels::Kernel;
+use machine::Outcome;
+
+/// Debian's own.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// What was typed.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only Debian's kernels of these suites
+    #[arg(long = "suite", value_name = "SUITE", value_parser = kernels::NAMES)]
+    suites: Vec<String>,
+    /// Fetch the kernels again
+    #[arg(long)]
+    again: bool,
+    /// Debian's archive, where this machine's apt names none
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    /// The interpreter to take along
+    #[arg(long, default_value = PYTHON)]
+    python: PathBuf,
+    /// Write docs/kernels.md from what came out
+    #[arg(long, conflicts_with = "suites")]
+    write: bool,
+    /// Show all that the machines print
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            suites: Vec::new(),
+            again: false,
+            mirror: None,
+            python: PYTHON.into(),
+            write: false,
+            verbose: false,
+        }
+    }
+}
+
+/// The chore.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let start = Instant::now();
+    require()?;
+    let kernels = kernels::have(&options.suites, options.mirror.as_deref(), options.again)?;
+    let initramfs = initramfs::pack(&options.python, &suites::ALL)?;
+    let outcomes = boot_all(&kernels, &initramfs, options.verbose)?;
+    for outcome in &outcomes {
+        outcome.print();
+    }
+    println!("vm: {} kernels in {:.1} s", outcomes.len(), start.elapsed().as_secs_f64());
+    if options.write {
+        page::write(&outcomes)?;
+    }
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.is_complete())
+        .map(|outcome| outcome.release.as_str())
+        .collect();
+    if failed.is_empty() { Ok(()) } else { bail!("not as it should be on {}", failed.join(", ")) }
+}
+
+/// Boots all kernels, as many at a time as there are CPUs, the newest first: they take longest.
+fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<Outcome>> {
+    let queue = Mutex::new(kernels.iter().rev());
+    let work = || {
+        let mut outcomes = Vec::new();
+        loop {
+            let next = queue.lock().map_or(None, |mut queue| queue.next());
+            let Some(kernel) = next else { return Ok(outcomes) };
+            let outcome = machine::boot(kernel, suites::of(kernel.version()), initramfs, verbose);
+            outcomes.push(outcome.with_context(|| format!("Linux {}", kernel.release))?);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let worked: Result<Vec<_>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join = |worker: ScopedJoinHandle<'_, Result<Vec<Outcome>>>| match worker.join() {
+            Ok(outcomes) => outcomes,
+            Err(_) => bail!("a machine's thread panicked"),
+        };
+        workers.into_iter().map(join).collect()
+    });
+    let mut outcomes: Vec<_> = worked?.into_iter().flatten().collect();
+    outcomes.sort_by_key(|one| kernels.iter().position(|kernel| kernel.suite == one.debian));
+    Ok(outcomes)
+}
+
+/// Where kernels and the initramfs are kept.
+fn folder() -> PathBuf {
+    process::target().join("memtrace-vm")
+}

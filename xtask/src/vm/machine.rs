@@ -1,0 +1,230 @@
+//! One boot of one kernel in QEMU, and what came out of it.
+//!
+//! Software emulation only: where KVM can't be used, it is often there all the same and hangs. Both
+//! CPUs share one thread of QEMU: with a thread each, a CPU may go on executing an instruction that
+//! another has replaced, which kills the guest as tracepoints are switched on and off ("Oops: int3", seen
+//! with QEMU 7.2). The machine has two serial lines: the first is the kernel's console, kept in a file; the second
+//! carries what `guest` says, a JSON object a line.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::kernels::Kernel;
+use super::suites::Suite;
+use crate::process;
+
+const QEMU: &str = "qemu-system-x86_64";
+/// Debian's package of it.
+pub(crate) const PACKAGE: &str = "qemu-system-x86";
+/// A run that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Fails when there is no QEMU.
+pub(crate) fn require() -> Result<()> {
+    if process::find_program(QEMU).is_none() {
+        bail!("`{QEMU}` is not on PATH: apt-get install --no-install-recommends {PACKAGE}");
+    }
+    Ok(())
+}
+
+/// What `guest` says.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said {
+    /// `uname -r`.
+    Release(String),
+    /// `uname -v`: `#1 SMP Debian 5.10.223-1 (2024-08-10)`.
+    Version(String),
+    /// A test's name, whether it passed, and at which try.
+    Test { name: String, passed: bool, tries: u32 },
+    /// What doctor does not call ok.
+    Limit(String),
+    /// A line of a failed test.
+    Line(String),
+    /// It has come to its end, and whether well.
+    End(bool),
+}
+
+/// What one kernel did.
+pub(super) struct Outcome {
+    suite: &'static Suite,
+    pub(super) debian: String,
+    pub(super) release: String,
+    /// The version of Debian's package, which tells more than the release.
+    pub(super) package: String,
+    /// Whether it passed, by `binary::test`.
+    pub(super) tests: BTreeMap<String, bool>,
+    /// Those that passed, but not at the first try.
+    flaky: Vec<String>,
+    /// What doctor does not call ok.
+    pub(super) limits: Vec<String>,
+    /// What was said of those that failed.
+    lines: Vec<String>,
+    ended: bool,
+    console: PathBuf,
+    took: Duration,
+}
+
+impl Outcome {
+    /// Every test ran and passed, and the machine came to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.ended && self.suite.tests().all(|test| self.tests.get(&test) == Some(&true))
+    }
+
+    /// Whether this test was to run.
+    pub(super) fn has(&self, test: &str) -> bool {
+        self.suite.tests().any(|one| one == test)
+    }
+
+    pub(super) fn print(&self) {
+        let passed = self.tests.values().filter(|passed| **passed).count();
+        println!(
+            "vm: Linux {} (Debian {}): {passed} of {} tests passed, {:.1} s",
+            self.release,
+            self.debian,
+            self.tests.len(),
+            self.took.as_secs_f64()
+        );
+        for (name, passed) in &self.tests {
+            let outcome = match passed {
+                true if self.flaky.contains(name) => "FLAKY ",
+                true => "ok    ",
+                false => "FAILED",
+            };
+            println!("vm:   {outcome} {name}");
+        }
+        if !self.ended || !self.flaky.is_empty() || self.tests.values().any(|passed| !passed) {
+            for line in &self.lines {
+                println!("vm:   | {line}");
+            }
+        }
+        if !self.ended {
+            println!("vm:   it did not come to its end; its console: {}", self.console.display());
+        }
+    }
+}
+
+/// A machine that doesn't outlive us.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be gone already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Boots a kernel and runs a suite of tests on it.
+pub(super) fn boot(
+    kernel: &Kernel,
+    suite: &'static Suite,
+    initramfs: &Path,
+    verbose: bool,
+) -> Result<Outcome> {
+    let console = super::folder().join(format!("console-{}", kernel.suite));
+    let mut command = Command::new(QEMU);
+    command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "2048"]);
+    command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+    command.arg("-serial").arg(format!("file:{}", console.display()));
+    command.args(["-serial", "stdio", "-kernel"]).arg(&kernel.file).arg("-initrd").arg(initramfs);
+    // What follows `--` is for /init.
+    let words = format!("console=ttyS0 panic=-1 quiet -- {}", suite.name);
+    command.args(["-append", &words]).stdin(Stdio::null()).stdout(Stdio::piped());
+    println!("$ {}", process::shown(&command));
+    let start = Instant::now();
+    let mut machine =
+        command.spawn().map(Running).with_context(|| process::not_started(&command))?;
+    let output = machine.0.stdout.take().context("QEMU's output")?;
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if send.send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut outcome = Outcome {
+        suite,
+        debian: kernel.suite.clone(),
+        release: kernel.release.clone(),
+        package: String::new(),
+        tests: BTreeMap::new(),
+        flaky: Vec::new(),
+        limits: Vec::new(),
+        lines: Vec::new(),
+        ended: false,
+        console,
+        took: Duration::ZERO,
+    };
+    loop {
+        let left = LONGEST.saturating_sub(start.elapsed());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                if verbose {
+                    println!("vm: {:.1} s: {line}", start.elapsed().as_secs_f64());
+                }
+                outcome.hear(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                outcome.lines.push(format!("ended after {LONGEST:?}"));
+                break;
+            }
+        }
+    }
+    outcome.took = start.elapsed();
+    if !outcome.ended {
+        let text = fs::read(&outcome.console).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let last: Vec<_> = text.lines().rev().take(20).map(|it| it.trim().to_owned()).collect();
+        outcome.lines.extend(last.into_iter().rev());
+    }
+    Ok(outcome)
+}
+
+impl Outcome {
+    /// Takes in one line of `guest`'s; anything else is kept as a line.
+    fn hear(&mut self, line: &str) {
+        match serde_json::from_str(line) {
+            Ok(Said::Release(release)) => self.release = release,
+            Ok(Said::Version(version)) => self.package = package_in(&version).to_owned(),
+            Ok(Said::Test { name, passed, tries }) => {
+                if passed && tries > 1 {
+                    self.flaky.push(name.clone());
+                }
+                self.tests.insert(name, passed);
+            }
+            Ok(Said::Limit(limit)) => self.limits.push(limit),
+            Ok(Said::Line(line)) => self.lines.push(line),
+            Ok(Said::End(well)) => self.ended = well,
+            Err(_) if line.is_empty() => {}
+            Err(_) => self.lines.push(line.to_owned()),
+        }
+    }
+}
+
+/// The package's version in what `uname -v` says.
+fn package_in(version: &str) -> &str {
+    let mut words = version.split_whitespace();
+    words.find(|word| *word == "Debian").and_then(|_| words.next()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package_in;
+
+    #[test]
+    fn the_version_names_debians_package() {
+        assert_eq!(package_in("#1 SMP Debian 5.10.223-1 (2024-08-10)"), "5.10.223-1");
+        assert_eq!(package_in("#1 SMP"), "");
+    }
+}
