@@ -27,6 +27,7 @@ pub mod text;
 mod tls;
 pub mod version;
 
+pub(crate) use bounded_read::BoundedRead;
 pub use discover::{Discovery, discover};
 pub use image::{Image, Images};
 pub use interpreter::{Build, Interpreter, ProbePoint};

@@ -11,17 +11,17 @@ use object::{ReadCache, ReadRef};
 
 /// Reads through a cache until so many bytes have been asked for; then every read fails.
 #[derive(Debug)]
-pub(super) struct BoundedRead<'data> {
-    cache: &'data ReadCache<&'data File>,
+pub(crate) struct BoundedRead<'file> {
+    cache: ReadCache<&'file File>,
     left: Cell<u64>,
 }
 
-/// A string of a table is looked for in this many bytes, by the cache.
-const STRING: u64 = 4096;
+/// What a text that is looked for costs beside its bytes.
+const TEXT: u64 = 64;
 
-impl<'data> BoundedRead<'data> {
-    pub(super) fn new(cache: &'data ReadCache<&'data File>, limit: u64) -> Self {
-        Self { cache, left: Cell::new(limit) }
+impl<'file> BoundedRead<'file> {
+    pub(crate) fn new(file: &'file File, limit: u64) -> Self {
+        Self { cache: ReadCache::new(file), left: Cell::new(limit) }
     }
 
     fn take(&self, bytes: u64) -> Result<(), ()> {
@@ -30,7 +30,7 @@ impl<'data> BoundedRead<'data> {
     }
 }
 
-impl<'data> ReadRef<'data> for &BoundedRead<'data> {
+impl<'data> ReadRef<'data> for &'data BoundedRead<'_> {
     fn len(self) -> Result<u64, ()> {
         self.cache.len()
     }
@@ -41,7 +41,8 @@ impl<'data> ReadRef<'data> for &BoundedRead<'data> {
     }
 
     fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'data [u8], ()> {
-        self.take(STRING)?;
-        self.cache.read_bytes_at_until(range, delimiter)
+        let text = self.cache.read_bytes_at_until(range, delimiter)?;
+        self.take(text.len() as u64 + TEXT)?;
+        Ok(text)
     }
 }

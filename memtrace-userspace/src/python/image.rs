@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
-use object::{Endianness, ReadCache, ReadRef, StringTable};
+use object::{Endianness, ReadRef, StringTable};
 
 use super::bounded_read::BoundedRead;
 use super::layouts;
@@ -138,8 +138,7 @@ impl Image {
         if !ident.starts_with(&elf::ELFMAG) {
             return None;
         }
-        let cache = ReadCache::new(file);
-        let data = BoundedRead::new(&cache, FILE_LIMIT);
+        let data = BoundedRead::new(file, FILE_LIMIT);
         match ident[4] {
             elf::ELFCLASS64 => Self::parse::<FileHeader64<Endianness>, _>(&data),
             elf::ELFCLASS32 => Self::parse::<FileHeader32<Endianness>, _>(&data),
