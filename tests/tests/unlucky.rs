@@ -261,7 +261,7 @@ fn a_target_that_is_killed_in_any_phase_of_attach_ends_memtrace_in_time() -> Res
 /// The program's first step forges what memtrace reads when it attaches; its second puts it right.
 #[test]
 fn forged_lists_of_threads_and_interpreters_are_read_to_an_end() -> Result<()> {
-    for_each(|python| {
+    for_two(|python| {
         for scenario in [
             "cyclic_threads",
             "threads_to_nowhere",
@@ -305,7 +305,7 @@ fn offsets_that_are_nonsense_are_refused_in_words() -> Result<()> {
 /// Without memtrace: each program does what it says.
 #[test]
 fn unlucky_programs_do_as_they_say() -> Result<()> {
-    for_each(|python| {
+    for_two(|python| {
         for scenario in ["thousand_threads", "exec_loop", "changing_code"] {
             let mut command = command(python, "unlucky.py", &[scenario])?;
             command.env("MEMTRACE_TEST_EXECS", "2");
