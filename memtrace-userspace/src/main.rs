@@ -15,6 +15,7 @@ use memtrace::command::{
 use memtrace::daemon::config::ConfigError;
 use memtrace::push::{BackendError, SettingsError};
 use memtrace::python::DiscoverError;
+use memtrace::report::printable;
 use memtrace::session::SessionError;
 use memtrace::snapshot::SnapshotError;
 use memtrace::top as screen;
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("memtrace: {error:#}");
+            // It may name files, commands and threads of a target's; the lines are the kernel's.
+            let message = format!("{error:#}");
+            let lines: Vec<_> = message.split('\n').map(printable).collect();
+            eprintln!("memtrace: {}", lines.join("\n"));
             ExitCode::from(code_of(&error))
         }
     }

@@ -35,6 +35,9 @@ mod limits {
     /// Windows of time after which debug sections that nobody asked for are let go. Reading them
     /// again takes a part of a second; most programs come to new functions at their beginning only.
     pub(super) const IDLE_WINDOWS: u32 = 10;
+    /// Bytes of one file that are read at a time, headers included, whatever they claim: all of the
+    /// above together.
+    pub(super) const MAX_FILE_BYTES: u64 = 1200 << 20;
     /// Bytes of a name.
     pub(super) const MAX_NAME: usize = 4096;
 }

@@ -6,6 +6,7 @@
 //! into an [`Interpreter`], whose [`PyLayout`](memtrace_common::layout::PyLayout) is what the
 //! kernel side works from. Facts about CPython: `docs/cpython.md`.
 
+mod bounded_read;
 pub mod code_object;
 pub mod debug_offsets;
 mod discover;
@@ -26,6 +27,7 @@ pub mod text;
 mod tls;
 pub mod version;
 
+pub(crate) use bounded_read::BoundedRead;
 pub use discover::{Discovery, discover};
 pub use image::{Image, Images};
 pub use interpreter::{Build, Interpreter, ProbePoint};

@@ -11,6 +11,7 @@ to the frame, one for each pointer on the way, and from the frame to its caller.
 import ctypes
 import mmap
 import os
+import sys
 
 from protocol import MIB, keep, main, marked, rss
 
@@ -76,6 +77,67 @@ def frames_of_noise():
     keep(noise)
     start = ctypes.addressof(ctypes.c_char.from_buffer(noise))
     return forged(lambda frame: start + MIB // 2)
+
+
+FORGED = []
+
+
+def put(address, value):
+    """Writes a word, for as long as until the next step."""
+    FORGED.append((address, word(address).value))
+    word(address).value = value
+
+
+def as_forged(forge):
+    """The first step forges what memtrace reads when it attaches, the second puts it right and grows.
+    In between the one thread waits in a system call, and nobody looks."""
+    if not FORGED:
+        forge()
+        return {}
+    for address, value in reversed(FORGED):
+        word(address).value = value
+    before = rss()
+    keep(bytearray(SIZE))  # mark: after all
+    marked("after all", SIZE, rss() - before)
+    return {"grown": rss() - before}
+
+
+def pointer(name):
+    function = getattr(ctypes.pythonapi, name)
+    function.restype = ctypes.c_void_p
+    return function()
+
+
+# `PyThreadState.next`, and `PyInterpreterState.next`, which moved behind much else in 3.13.
+THREAD_NEXT = 8
+INTERPRETER_NEXT = {13: 7264, 14: 7272, 15: 7264}.get(sys.version_info[1], 0)
+
+
+def cyclic_threads():
+    state = pointer("PyThreadState_Get")
+    return as_forged(lambda: put(state + THREAD_NEXT, state))
+
+
+def threads_to_nowhere():
+    state = pointer("PyThreadState_Get")
+    return as_forged(lambda: put(state + THREAD_NEXT, 0x10_0000_0000))
+
+
+def cyclic_interpreters():
+    interpreter = pointer("PyInterpreterState_Head")
+    return as_forged(lambda: put(interpreter + INTERPRETER_NEXT, interpreter))
+
+
+def interpreters_to_the_kernel():
+    interpreter = pointer("PyInterpreterState_Head")
+    return as_forged(lambda: put(interpreter + INTERPRETER_NEXT, 0xffff_8880_0000_1000))
+
+
+def nonsense_offsets():
+    """What 3.13 and newer say of their own structures: from the second word on, nonsense."""
+    runtime = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
+    assert ctypes.string_at(runtime, 8) == b"xdebugpy"
+    return as_forged(lambda: [put(runtime + at, 2 ** 63 + at) for at in range(24, 400, 8)])
 
 
 if __name__ == "__main__":

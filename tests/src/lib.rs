@@ -21,6 +21,7 @@ pub mod recorder;
 pub mod replayed;
 pub mod report;
 pub mod resources;
+pub mod service;
 pub mod snapshot;
 pub mod store;
 pub mod target;

@@ -156,8 +156,7 @@ pub fn viewers() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A folder that brings numpy to this interpreter by PYTHONPATH. It is installed by pip from PyPI
-/// once, and kept below the build folder.
+/// A folder that brings numpy to this interpreter by PYTHONPATH.
 ///
 /// # Errors
 /// When pip can't install it.
@@ -171,6 +170,14 @@ pub fn numpy(python: &Interpreter) -> Result<PathBuf> {
 /// When pip can't install it.
 pub fn pandas(python: &Interpreter) -> Result<PathBuf> {
     from_pypi(python, "pandas", &[])
+}
+
+/// A folder that brings a package to this interpreter by PYTHONPATH, with what it needs.
+///
+/// # Errors
+/// When pip can't install it.
+pub fn package(python: &Interpreter, name: &str) -> Result<PathBuf> {
+    from_pypi(python, name, &[])
 }
 
 fn from_pypi(python: &Interpreter, package: &str, options: &[&str]) -> Result<PathBuf> {
@@ -194,4 +201,28 @@ fn from_pypi(python: &Interpreter, package: &str, options: &[&str]) -> Result<Pa
     })
     .with_context(|| format!("{package} for {python} in {}", folder.display()))?;
     Ok(folder)
+}
+
+/// The program built from `programs/host.c`, which loads an interpreter when it runs; with
+/// `archive`, one that has that interpreter linked in.
+///
+/// # Errors
+/// When there is no C compiler, or it fails.
+pub fn host(archive: Option<&Path>) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/host.c");
+    let age = fs::metadata(&source)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
+    let kind = archive.and_then(|archive| archive.file_stem()?.to_str()).unwrap_or("loads");
+    let name = format!("memtrace-tests/host-{kind}-{}", age.as_nanos());
+    let program = target_folder().join(name);
+    made_once(&program, |fresh| {
+        let mut cc = Command::new("cc");
+        cc.args(["-O1", "-pthread", "-o"]).arg(fresh).arg(&source);
+        if let Some(archive) = archive {
+            // Extension modules take what they need of the interpreter from the program.
+            cc.args(["-no-pie", "-Wl,--export-dynamic", "-Wl,--whole-archive"]).arg(archive);
+            cc.args(["-Wl,--no-whole-archive", "-lm", "-lutil"]);
+        }
+        succeed(cc.arg("-ldl")).map(drop)
+    })?;
+    Ok(program)
 }

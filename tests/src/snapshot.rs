@@ -19,6 +19,9 @@ pub struct Snapshot {
     maps: String,
     memory: Resident,
     status: BTreeMap<String, String>,
+    /// Of each thread: the system call that it waits in, its arguments, stack pointer and
+    /// instruction pointer.
+    registers: BTreeMap<String, String>,
     /// Hash of each present page of writable memory, by address.
     pages: BTreeMap<u64, u64>,
 }
@@ -42,15 +45,23 @@ impl Snapshot {
         let pages = writable_pages(pid, &maps)?;
         ensure!(memory::resident(pid)? == memory, "looking at process {pid} changed its memory");
         let mut status = BTreeMap::new();
-        for line in fs::read_to_string(format!("/proc/{pid}/status"))?.lines() {
-            let (key, value) = line.split_once(':').context("status")?;
-            // Signals queued for all processes of the user, not for this one.
-            if key == "SigQ" {
-                continue;
+        let mut registers = BTreeMap::new();
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?;
+            let tid = task.file_name().to_string_lossy().into_owned();
+            let of_task = |name: &str| fs::read_to_string(task.path().join(name));
+            registers.insert(tid.clone(), of_task("syscall")?);
+            let leader = tid == pid.to_string();
+            for line in of_task("status")?.lines() {
+                let (key, value) = line.split_once(':').context("status")?;
+                // Signals queued for all processes of the user, not for this one.
+                if key != "SigQ" {
+                    let key = if leader { key.to_owned() } else { format!("{key} of {tid}") };
+                    status.insert(key, value.trim().to_owned());
+                }
             }
-            status.insert(key.to_owned(), value.trim().to_owned());
         }
-        Ok(Self { maps, memory, status, pages })
+        Ok(Self { maps, memory, status, registers, pages })
     }
 
     /// Nothing in it differs from an earlier one.
@@ -69,6 +80,12 @@ impl Snapshot {
             let old = earlier.status.get(key);
             ensure!(old == Some(value), "{when}: {key} in status changed from {old:?} to {value}");
         }
+        ensure!(
+            self.registers == earlier.registers,
+            "{when}: registers changed from {:?} to {:?}",
+            earlier.registers,
+            self.registers
+        );
         ensure!(
             self.status.get("TracerPid").is_some_and(|pid| pid == "0"),
             "{when}: it is ptraced"

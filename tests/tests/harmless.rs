@@ -1,14 +1,21 @@
 //! Looking changes nothing: no byte of a parked target's writable memory, no mapping, no counter,
-//! nothing in its status, during and after tracing.
+//! nothing in its status, no register, during and after tracing; and whoever it serves is served.
 
 use harness::attach::Tracer;
-use harness::interpreters::{Interpreter, for_each};
+use harness::interpreters::{Interpreter, for_each, newest};
+use harness::memtrace::Build;
+use harness::service::Service;
 use harness::snapshot::Snapshot;
 use harness::target::Target;
 use harness::{Result, ensure};
 
-fn nothing_changes(python: &Interpreter, options: &[&str]) -> Result<()> {
-    let mut target = Target::start(python, "memory.py", &["mixes_all"])?;
+fn nothing_changes(
+    python: &Interpreter,
+    program: &str,
+    scenario: &str,
+    options: &[&str],
+) -> Result<()> {
+    let mut target = Target::start(python, program, &[scenario])?;
     target.go()?;
     let before = Snapshot::take(target.pid)?;
     ensure!(before.page_count() > 100, "{} pages are no comparison", before.page_count());
@@ -26,7 +33,23 @@ fn nothing_changes(python: &Interpreter, options: &[&str]) -> Result<()> {
 
 #[test]
 fn a_parked_target_is_the_same_during_and_after_tracing() -> Result<()> {
-    for_each(|python| nothing_changes(python, &[]))
+    for_each(|python| nothing_changes(python, "memory.py", "mixes_all", &[]))
+}
+
+/// Threads that wait in different ways: each one's registers, as far as the kernel shows them, too.
+#[test]
+fn parked_threads_are_the_same_during_and_after_tracing() -> Result<()> {
+    for_each(|python| nothing_changes(python, "threads.py", "one_after_another", &[]))
+}
+
+#[test]
+fn requests_are_answered_while_tracing_begins_and_ends() -> Result<()> {
+    let service = Service::start(&newest()?)?;
+    let served = service.under_load(20_000, 4, 5, Build::Dev)?;
+    ensure!(served.traces >= 5 && served.requests >= 20_000, "{served:?}");
+    let answered = service.end()?;
+    ensure!(answered == served.requests, "{served:?}, but the service counted {answered}");
+    Ok(())
 }
 
 #[test]

@@ -7,7 +7,10 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use object::{Object, ReadCache};
+use object::Object;
+
+use super::limits::MAX_FILE_BYTES;
+use crate::python::BoundedRead;
 
 /// Where distributions put debug files.
 const DEBUG_FOLDER: &str = "usr/lib/debug";
@@ -59,7 +62,7 @@ impl Link {
     }
 
     fn has_same_id(&self, file: &File) -> bool {
-        let cache = ReadCache::new(file);
+        let cache = BoundedRead::new(file, MAX_FILE_BYTES);
         let id =
             object::File::parse(&cache).ok().and_then(|elf| Some(elf.build_id().ok()??.to_vec()));
         !self.build_id.is_empty() && id.as_ref() == Some(&self.build_id)

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::ops::Range;
 
-use object::ReadCache;
 use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
+use super::limits::MAX_FILE_BYTES;
 use super::symbols;
 use super::unwind::Tables;
+use crate::python::BoundedRead;
 
 /// Exported by every CPython from 3.6 on (`Include/cpython/ceval.h`), so stripped ones have it, too.
 const EVALUATION: &[u8] = b"_PyEval_EvalFrameDefault";
@@ -17,7 +18,7 @@ const TAIL_CALLS: &[u8] = b"_TAIL_CALL_";
 
 /// Addresses of an interpreter's frame evaluation; nothing for other files.
 pub(super) fn ranges(file: &File, tables: &Tables) -> Vec<Range<u64>> {
-    let data = &ReadCache::new(file);
+    let data = &BoundedRead::new(file, MAX_FILE_BYTES);
     let mut whole = symbols::ranges(data, SHT_DYNSYM, |name| name == EVALUATION);
     if whole.is_empty() {
         // A program that embeds an interpreter need not export it.

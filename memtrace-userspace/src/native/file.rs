@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use object::{Object, ObjectSegment, ReadCache, SegmentFlags};
+use object::{Object, ObjectSegment, SegmentFlags};
 use tracing::debug;
 
 use super::debug_file::Link;
 use super::evaluation;
-use super::limits::IDLE_WINDOWS;
+use super::limits::{IDLE_WINDOWS, MAX_FILE_BYTES};
 use super::lines::{Lines, Location};
 use super::symbols::Symbols;
 use super::unwind::Tables;
 use crate::profile::NativeFrame;
+use crate::python::BoundedRead;
 
 /// A loadable piece with code.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ struct Headers {
 
 impl Headers {
     fn read(file: &File) -> Option<Self> {
-        let cache = ReadCache::new(file);
+        let cache = BoundedRead::new(file, MAX_FILE_BYTES);
         let elf = object::File::parse(&cache).ok().filter(|elf| elf.is_64())?;
         let code = elf.segments().filter(|segment| is_code(segment.flags())).map(|segment| {
             let (offset, size) = segment.file_range();
@@ -214,5 +215,5 @@ impl NativeFile {
 }
 
 fn read_symbols(file: &File) -> Symbols {
-    Symbols::read(&ReadCache::new(file)).unwrap_or_default()
+    Symbols::read(&BoundedRead::new(file, MAX_FILE_BYTES)).unwrap_or_default()
 }

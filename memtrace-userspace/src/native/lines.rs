@@ -5,9 +5,11 @@ use std::fs::File;
 
 use addr2line::Context;
 use gimli::{Dwarf, EndianArcSlice, LittleEndian, SectionId};
-use object::{Object, ReadCache};
+use object::Object;
 
+use super::limits::MAX_FILE_BYTES;
 use super::sections;
+use crate::python::BoundedRead;
 
 type Reader = EndianArcSlice<LittleEndian>;
 
@@ -32,7 +34,7 @@ pub(super) struct Location {
 impl Lines {
     /// Reads debug sections, if there are any and not more than `left` bytes, which become fewer.
     pub(super) fn read(file: &File, left: &Cell<u64>) -> Option<Self> {
-        let cache = ReadCache::new(file);
+        let cache = BoundedRead::new(file, MAX_FILE_BYTES);
         let elf = object::File::parse(&cache).ok()?;
         elf.section_by_name(".debug_info")?;
         let mut taken = 0;

@@ -1,17 +1,18 @@
 //! Sections of an ELF file, read whole and within bounds.
 
-use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use object::{CompressionFormat, Object, ObjectSection, ReadCache};
+use object::{CompressionFormat, Object, ObjectSection};
+
+use crate::python::BoundedRead;
 
 /// Bytes that several owners read.
 pub(super) type Bytes = Arc<[u8]>;
 
 /// A 64-bit ELF file, parsed as far as its headers.
-pub(super) type Elf<'a> = object::File<'a, &'a ReadCache<&'a File>>;
+pub(super) type Elf<'a> = object::File<'a, &'a BoundedRead<'a>>;
 
 /// Addresses of a section.
 pub(super) fn addresses(elf: &Elf<'_>, name: &str) -> Option<Range<u64>> {

@@ -143,17 +143,18 @@ fn described(row: &UnwindTableRow<usize>) -> Frame {
 mod tests {
     use std::fs::File;
 
-    use object::ReadCache;
     use object::elf::{SHT_DYNSYM, SHT_SYMTAB};
 
     use super::*;
+    use crate::native::limits::MAX_FILE_BYTES;
     use crate::native::symbols;
+    use crate::python::BoundedRead;
 
     /// Any program with symbols will do: what the tables say of its parts must be what they say.
     #[test]
     fn parts_are_found_by_unwind_tables_as_by_names() {
         let file = File::open("/proc/self/exe").unwrap();
-        let cache = ReadCache::new(&file);
+        let cache = BoundedRead::new(&file, MAX_FILE_BYTES);
         let tables = Tables::read(&object::File::parse(&cache).unwrap());
         let own = parts_are_found_by_unwind_tables_as_by_names as *const () as u64;
         let whole = symbols::ranges(&cache, SHT_SYMTAB, |name| {

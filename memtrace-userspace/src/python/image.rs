@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
-use object::{Endianness, ReadCache, ReadRef, StringTable};
+use object::{Endianness, ReadRef, StringTable};
 
+use super::bounded_read::BoundedRead;
 use super::layouts;
 use super::version::NEWEST_MINOR;
 
@@ -38,8 +39,9 @@ const WANTED: [&str; 14] = [
     "PyPyUnicode_Type",
 ];
 
-/// Bytes of one symbol or string table that are read. Chromium's are some 100 MiB.
-const TABLE_LIMIT: u64 = 256 << 20;
+/// Bytes of one file that are read, headers and tables together. Chromium's tables are some 100 MiB;
+/// a file may claim to have any size, since what nobody has written takes no room on a disk.
+const FILE_LIMIT: u64 = 256 << 20;
 
 /// A loadable segment (`PT_LOAD`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +139,7 @@ impl Image {
         if !ident.starts_with(&elf::ELFMAG) {
             return None;
         }
-        let data = ReadCache::new(file);
+        let data = BoundedRead::new(file, FILE_LIMIT);
         match ident[4] {
             elf::ELFCLASS64 => Self::parse::<FileHeader64<Endianness>, _>(&data),
             elf::ELFCLASS32 => Self::parse::<FileHeader32<Endianness>, _>(&data),
@@ -204,11 +206,7 @@ impl Image {
         Elf: FileHeader<Endian = Endianness>,
         R: ReadRef<'data>,
     {
-        let bounded = |section: &Elf::SectionHeader| section.sh_size(endian).into() <= TABLE_LIMIT;
         let strings = sections.get(section.sh_link(endian) as usize)?;
-        if !bounded(section) || !bounded(strings) {
-            return None;
-        }
         let symbols: &[Elf::Sym] = section.data_as_array(endian, data).ok()?;
         let text: &[u8] = strings.data(endian, data).ok()?;
         let strings = StringTable::new(text, 0, text.len() as u64);
@@ -285,6 +283,7 @@ impl Images {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::time::{Duration, Instant};
 
     fn image(segments: &[Segment], fixed: bool) -> Image {
         Image {
@@ -330,6 +329,40 @@ mod tests {
         assert_eq!(library.bias(0x7f00_0001_f000, 0x1f000), Some(0x7f00_0001_f000 - 0x41_f000));
         assert_eq!(library.bias(0x7f00_0000_0000, 0x0), None);
         assert_eq!(image(&[CODE], true).bias(0x1234_5000, 0x1f000), Some(0));
+    }
+
+    /// An ELF file of the longest kind: what its header counts is some TiB, and takes no room on disk.
+    fn endless(program_headers: u64, section_headers: u64) -> File {
+        let mut header = [0u8; 64];
+        header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        header[16] = 3; // ET_DYN
+        header[18] = elf::EM_X86_64 as u8;
+        header[32..40].copy_from_slice(&4096u64.to_le_bytes()); // e_phoff
+        header[40..48].copy_from_slice(&8192u64.to_le_bytes()); // e_shoff
+        header[54] = 56;
+        header[58] = 64;
+        let file = tempfile::tempfile().unwrap();
+        if program_headers > 0 {
+            header[56..58].copy_from_slice(&elf::PN_XNUM.to_le_bytes());
+        }
+        file.write_all_at(&header, 0).unwrap();
+        let mut section = [0u8; 64];
+        section[32..40].copy_from_slice(&section_headers.to_le_bytes()); // sh_size: e_shnum
+        section[44..48].copy_from_slice(&(program_headers as u32).to_le_bytes()); // sh_info: e_phnum
+        file.write_all_at(&section, 8192).unwrap();
+        file.set_len(8 << 40).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_that_claims_any_number_of_headers_is_refused_before_they_are_read() {
+        for (programs, sections) in [(1 << 30, 1), (1 << 24, 1 << 33), (0, 1 << 33), (0, 1 << 60)] {
+            let before = Instant::now();
+            assert_eq!(Image::read(&endless(programs, sections)), None);
+            assert!(before.elapsed() < Duration::from_secs(20));
+        }
+        // The same with numbers that are possible is read.
+        assert!(Image::read(&endless(0, 2)).is_some());
     }
 
     #[test]

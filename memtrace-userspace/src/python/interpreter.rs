@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use memtrace_common::layout::{PyLayout, Slot};
+use memtrace_common::layout::{FLAG_SLOT_MOVES, PyLayout, Slot};
 use memtrace_common::memory::ReadMemory;
 
 use super::line_table::LineTableKind;
@@ -95,6 +95,28 @@ impl Interpreter {
             key_address: holder.map_or(0, |offset| self.runtime.wrapping_add(offset.into())),
             ..self.layout
         }
+    }
+
+    /// The same layout for a process in which a thread runs now this, now that interpreter.
+    #[must_use]
+    pub fn layout_of_several(&self) -> PyLayout {
+        let mut layout = self.layout;
+        layout.flags |= FLAG_SLOT_MOVES;
+        // Up to 3.11 the slot stays on the thread's first interpreter.
+        if let Some(offset) = self.offsets.runtime.tstate_current {
+            layout.current_tstate_address = self.runtime.wrapping_add(offset.into());
+        }
+        layout
+    }
+
+    /// Whether there is a second interpreter at this moment.
+    #[must_use]
+    pub fn has_subinterpreters(&self, memory: &impl ReadMemory) -> bool {
+        let runtime = &self.offsets.runtime;
+        let field = |base: u64, offset: u32| memory.read_u64(base.wrapping_add(offset.into()));
+        let first = field(self.runtime, runtime.interpreters_head).filter(|first| *first != 0);
+        let second = first.and_then(|first| field(first, runtime.interpreter_next));
+        second.is_some_and(|second| second != 0)
     }
 
     /// The interpreters and thread states of this moment.

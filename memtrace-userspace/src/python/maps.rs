@@ -149,7 +149,9 @@ impl Mappings {
         Ok(Self::parse(&text))
     }
 
-    pub(crate) fn parse(text: &[u8]) -> Self {
+    /// The text of a `maps` file; lines that make no sense are left out.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
         Self(text.split(|&byte| byte == b'\n').filter_map(Mapping::parse).collect())
     }
 

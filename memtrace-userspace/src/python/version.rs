@@ -84,6 +84,10 @@ impl NamedVersion {
     /// `3.8.18` or `3.9.0rc1+`.
     fn from_text(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
+        // It comes from a target's memory, and is printed.
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+')) {
+            return None;
+        }
         let (major, rest) = text.split_once('.')?;
         let (minor, rest) = rest.split_once('.')?;
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -165,6 +169,8 @@ mod tests {
         assert_eq!(text(NamedVersion::from_get_version(newer)).as_deref(), Some("3.10.13"));
         assert_eq!(NamedVersion::from_get_version(b"3.8.18 (default) and no more"), None);
         assert_eq!(NamedVersion::from_get_version(b" ("), None);
+        let painted = b"3.9.1\x1b[31m (main, May  9 2026, 10:00:00) [GCC 12.2.0]\0";
+        assert_eq!(NamedVersion::from_get_version(painted), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::target::Target;
 use crate::kernel::Probes;
+use crate::python::maps::Mappings;
 use crate::python::runtime::ThreadState;
 use crate::python::{Interpreter, TargetMemory};
 
@@ -24,6 +25,10 @@ pub enum Binding {
 
 /// Checks that a thread gets to run Python before it is taken for a native one.
 const PATIENCE: u32 = 20;
+
+/// Targets that are looked at for a second interpreter at each turn of the loop; more of them only
+/// as often as everything is checked. A look takes some microseconds.
+const WATCHED_QUICKLY: usize = 32;
 
 /// A target whose threads are being bound.
 struct Watched {
@@ -94,22 +99,30 @@ impl Bindings {
 
     /// Targets that have got a second interpreter since they were looked at: a thread of theirs may
     /// change its thread state, which the kernel side must then ask for at each event. Of many targets
-    /// only a part is looked at in each round.
-    pub(super) fn grown_interpreters(&mut self, targets: usize) -> Vec<(u32, PyLayout)> {
+    /// only a part is looked at in each round, and none in a `quick` one, which comes all the time.
+    pub(super) fn grown_interpreters(
+        &mut self,
+        targets: usize,
+        quick: bool,
+    ) -> Vec<(u32, PyLayout)> {
         let mut grown = Vec::new();
-        self.rounds += 1;
+        if quick && self.watched.len() > WATCHED_QUICKLY {
+            return grown;
+        }
+        self.rounds += usize::from(!quick);
         let parts = 1 + targets / LOOKS_OF_A_ROUND;
         let turn = self.rounds % parts;
         let of_this_round = |space: &u32| *space as usize % parts == turn;
         for (space, watched) in self.watched.iter_mut().filter(|(space, _)| of_this_round(space)) {
-            let layout = &mut watched.interpreter.layout;
-            if watched.by_probe || layout.flags & FLAG_SLOT_MOVES != 0 {
+            if watched.by_probe || watched.interpreter.layout.flags & FLAG_SLOT_MOVES != 0 {
                 continue;
             }
-            let Ok(memory) = TargetMemory::open(watched.pid) else { continue };
-            if watched.interpreter.threads(&memory).interpreters.len() > 1 {
-                watched.interpreter.layout.flags |= FLAG_SLOT_MOVES;
-                grown.push((*space, watched.interpreter.layout));
+            // No mapping is asked for: the page must be present, which a list in use is.
+            let memory = TargetMemory::with_mappings(watched.pid, Mappings::default());
+            if memory.is_ok_and(|memory| watched.interpreter.has_subinterpreters(&memory)) {
+                let layout = watched.interpreter.layout_of_several();
+                watched.interpreter.layout = layout;
+                grown.push((*space, layout));
             }
         }
         grown

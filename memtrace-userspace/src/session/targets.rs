@@ -128,6 +128,12 @@ impl Targets {
         target.python =
             Some(Known { version: interpreter.text.clone(), line_table: interpreter.line_table });
         target.notes.clone_from(&interpreter.notes);
+        if interpreter.jit {
+            target.notes.push(
+                "PYTHON_JIT is set: a hot line's growth may be charged to the line before"
+                    .to_owned(),
+            );
+        }
         target.code_dealloc.clone_from(&interpreter.code_dealloc);
         let looks = target.recognition.map_or(0, |recognition| recognition.looks);
         let complete = interpreter.code_dealloc.is_some() && interpreter.version.micro.is_some();
@@ -347,10 +353,17 @@ impl Targets {
             self.find_ended();
             self.watch_code()?;
             self.bindings.tend(&mut self.probes, &mut self.targets);
-            for (space, layout) in self.bindings.grown_interpreters(self.targets.len()) {
-                if let Some(target) = self.targets.get(&space) {
-                    self.probes.configure(target.pid, space, &layout)?;
-                }
+            self.tell_grown_interpreters(false)?;
+        } else {
+            self.tell_grown_interpreters(true)?;
+        }
+        Ok(())
+    }
+
+    fn tell_grown_interpreters(&mut self, quick: bool) -> Result<(), SessionError> {
+        for (space, layout) in self.bindings.grown_interpreters(self.targets.len(), quick) {
+            if let Some(target) = self.targets.get(&space) {
+                self.probes.configure(target.pid, space, &layout)?;
             }
         }
         Ok(())

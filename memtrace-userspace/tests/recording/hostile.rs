@@ -82,7 +82,7 @@ pub(crate) fn streams() -> Vec<(Vec<u8>, Damage)> {
     let names = Message::default();
     let window = Message::default();
     let mut streams = vec![
-        (names.clone().number(9, 1).entry(9), encoding("it is of no known kind")),
+        (names.clone().number(9, 1).entry(15), encoding("it is of no known kind")),
         (names.clone().packed(2, &[0]).entry(NAMES), uneven.clone()),
         (names.clone().packed(6, &[0]).entry(NAMES), uneven.clone()),
         (names.clone().packed(7, &[0, 0]).entry(NAMES), uneven.clone()),

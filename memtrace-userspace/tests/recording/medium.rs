@@ -107,7 +107,7 @@ fn a_full_disk_leaves_a_recording_of_all_that_was_flushed() {
 
 #[test]
 fn what_could_not_be_made_durable_is_not_claimed() {
-    let entries = Course::entries(12, 40);
+    let entries = Course::entries(12, 80);
     for syncs in 1..20 {
         let mut disk = Disk { room: usize::MAX, bytes: Vec::new(), syncs };
         let (flushed, durable, saved) = record_on(&mut disk, &entries).unwrap();

@@ -1,0 +1,117 @@
+//! What targets give us, and what may be anything: line tables, code objects, frames, offsets, maps,
+//! ELF files, records. The fuzzers' corpus is replayed, and each input of it changed some thousand
+//! times from a seed, so that a failure can be repeated. No process, no root.
+//!
+//! `MEMTRACE_BLESS=1` writes those inputs anew that are made here; what fuzzers found lies beside
+//! them.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod replay;
+mod seeds;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+/// xorshift64*: as good as is needed to change bytes.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
+    }
+}
+
+/// Values that break arithmetic.
+const EDGES: [u64; 8] =
+    [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX];
+
+/// The input, changed in some places.
+fn changed(input: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = input.to_vec();
+    for _ in 0..=random.below(6) {
+        let at = random.below(bytes.len());
+        match random.below(5) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+            1 if !bytes.is_empty() => bytes[at] = random.below(256) as u8,
+            2 if bytes.len() >= at + 8 => {
+                bytes[at..at + 8].copy_from_slice(&EDGES[random.below(8)].to_le_bytes());
+            }
+            3 => bytes.truncate(at),
+            _ => bytes.insert(at.min(bytes.len()), random.below(256) as u8),
+        }
+    }
+    bytes
+}
+
+/// Replays a target's corpus, in which `made` must be as they are made, and changes of it.
+fn corpus(target: &str, made: Vec<Vec<u8>>, changes: usize, replay: fn(&[u8])) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    for (at, bytes) in made.into_iter().enumerate() {
+        let path = folder.join(format!("made-{at:02}"));
+        if std::env::var_os("MEMTRACE_BLESS").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        let kept = std::fs::read(&path).unwrap_or_default();
+        assert!(kept == bytes, "{} is another one: MEMTRACE_BLESS=1", path.display());
+    }
+    let mut inputs: Vec<PathBuf> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    inputs.sort();
+    assert!(inputs.len() >= 3, "{} has {} inputs", folder.display(), inputs.len());
+    for (number, path) in inputs.iter().enumerate() {
+        let input = std::fs::read(path).unwrap();
+        replay(&input);
+        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (number as u64 + 1));
+        for round in 0..changes {
+            let bytes = changed(&input, &mut random);
+            let run = catch_unwind(AssertUnwindSafe(|| replay(&bytes)));
+            assert!(run.is_ok(), "{}, change {round}: {bytes:02x?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn any_line_table_is_read_to_its_end() {
+    corpus("line_table", seeds::line_tables(), 3000, replay::line_table);
+}
+
+#[test]
+fn any_code_object_is_read_within_bounds() {
+    corpus("code_object", seeds::memories(), 1000, |input| {
+        replay::code_object(input);
+    });
+    assert!(seeds::memories().iter().any(|seed| replay::code_object(seed)), "none is one");
+}
+
+#[test]
+fn any_frames_are_walked_to_an_end() {
+    corpus("frames", seeds::memories(), 60, replay::frames);
+}
+
+#[test]
+fn any_debug_offsets_are_taken_or_refused() {
+    corpus("debug_offsets", seeds::debug_offsets(), 60, replay::debug_offsets);
+}
+
+#[test]
+fn any_maps_are_parsed() {
+    corpus("maps", seeds::maps(), 3000, replay::maps);
+}
+
+#[test]
+fn any_elf_file_is_read_or_refused() {
+    corpus("elf", seeds::elf_files(), 1000, |input| {
+        replay::elf(input);
+    });
+    assert!(replay::elf(&seeds::elf_files()[0]), "the whole one is not taken for CPython");
+}
+
+#[test]
+fn any_record_is_decoded_or_refused() {
+    corpus("event", seeds::events(), 3000, replay::event);
+}

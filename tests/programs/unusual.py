@@ -1,0 +1,131 @@
+"""Grows in Pythons that are not run the usual way: sub-interpreters, greenlets, other event loops.
+
+    unusual.py SCENARIO
+
+Each scenario grows at marked lines: one block of 10 MiB, and many small objects.
+"""
+
+import os
+import sys
+import time
+
+from protocol import (MIB, answer, disable_huge_pages, keep, line_of, main, mark,  # noqa: F401
+                      marked, rss)
+
+SIZE = 10 * MIB
+# The kernel's own collecting of pages into huge ones would be in the figures.
+disable_huge_pages()
+
+
+def grow():
+    before = rss()
+    kept = bytearray(SIZE)  # mark: block
+    after = rss()
+    few = [object() for _ in range(SIZE // 24)]  # mark: objects
+    last = rss()
+    keep(kept, few)
+    marked("block", None, after - before)
+    marked("objects", None, last - after)
+
+
+def plain():
+    grow()
+
+
+def greenlet():
+    """One greenlet grows in the middle of another's work."""
+    import greenlet as library
+
+    def outer():
+        inner = library.greenlet(grow)
+        inner.switch()
+
+    library.greenlet(outer).switch()
+
+
+def gevent():
+    import gevent as library
+
+    def beside():
+        for _ in range(50):
+            library.sleep(0)
+
+    library.joinall([library.spawn(beside), library.spawn(grow), library.spawn(beside)])
+
+
+def uvloop():
+    import asyncio
+
+    import uvloop as library
+
+    async def beside():
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    async def growing():
+        await asyncio.sleep(0)
+        grow()
+
+    async def both():
+        await asyncio.gather(beside(), growing(), beside())
+
+    loop = library.new_event_loop()
+    loop.run_until_complete(both())
+    keep(loop)
+
+
+INSIDE = """
+import sys
+sys.path.insert(0, %r)
+from protocol import MIB, rss
+import json, os
+space = {"rss": rss, "SIZE": %d, "__name__": "inside"}
+with open(%r) as file:
+    exec(compile(file.read(), %r, "exec"), space)
+import builtins
+builtins.kept = space
+os.write(%d, json.dumps([space["block"], space["objects"]]).encode())
+"""
+
+
+def interpreters():
+    """The module that makes sub-interpreters; its name has changed three times."""
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            return __import__(name)
+        except ImportError:
+            pass
+    raise ImportError("no module for sub-interpreters")
+
+
+OTHER = []
+
+
+def subinterpreter():
+    """A second interpreter in this thread grows; it was there before the step, or comes now."""
+    library = interpreters()
+    here = os.path.dirname(os.path.abspath(__file__))
+    file = os.path.join(here, "unusual_inside.py")
+    if not OTHER:
+        OTHER.append(library.create())
+        # memtrace looks for a second interpreter now and then.
+        time.sleep(0.5)
+    read, write = os.pipe()
+    code = INSIDE % (here, SIZE, file, file, write)
+    failed = library.run_string(OTHER[0], code)
+    assert failed is None, failed
+    import json
+    figures = json.loads(os.read(read, 4096))
+    os.close(read)
+    os.close(write)
+    with open(file) as source:
+        text = source.read()
+    for name, figure in zip(("block", "objects"), figures):
+        mark(name, file, line_of(name, text), None, figure)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "subinterpreter_from_before":
+        OTHER.append(interpreters().create())
+        sys.argv[1] = "subinterpreter"
+    main(globals())

@@ -1,0 +1,213 @@
+//! Interpreters that are not run the usual way: inside a program of C, several in one process, with
+//! other allocators, with stacks that a library switches. Law and line hold for each.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::interpreters::{Interpreter, for_each, supported};
+use harness::target::{Target, command, prepare, program};
+use harness::traced::{self, Traced};
+use harness::{Context, Result, check, ensure, resources};
+
+/// Every mark has its line, the law holds, and the kernel agrees.
+fn holds(python: &Interpreter, traced: &Traced) -> Result<()> {
+    let process = traced.process()?;
+    ensure!(process.python.as_deref() == Some(&*python.version_text()), "{:?}", process.python);
+    ensure!(traced.truth.marks.len() >= 2, "only {} marks", traced.truth.marks.len());
+    for mark in &traced.truth.marks {
+        check::kept_by_line(process, mark)?;
+    }
+    check::law(&traced.report)?;
+    let kernel = traced.kernel.get(&traced.target.pid).context("the kernel's word")?;
+    check::agrees_with_kernel(&traced.report, traced.target.pid, *kernel)
+}
+
+/// unusual.py, run by `command`, traced through one step.
+fn grows_as_stated(python: &Interpreter, command: Command) -> Result<()> {
+    let what = format!("{command:?}");
+    let traced = traced::trace_target(Target::start_command(command)?, &[]);
+    traced.and_then(|traced| holds(python, &traced)).context(what)
+}
+
+fn unusual(python: &Interpreter, scenario: &str) -> Result<Command> {
+    command(python, "unusual.py", &[scenario])
+}
+
+/// Interpreters whose `libpython3.N` is where they are installed (not Debian's, which have none).
+fn with_library() -> Result<Vec<(Interpreter, PathBuf)>> {
+    let library = |python: Interpreter| {
+        let minor = python.version.1;
+        let folder = python.path.parent()?.parent()?.join("lib");
+        let library = folder.join(format!("libpython3.{minor}.so.1.0"));
+        library.is_file().then_some((python, library))
+    };
+    let found: Vec<_> = supported()?.into_iter().filter_map(library).collect();
+    ensure!(!found.is_empty(), "no interpreter here has a libpython (pyenv's --enable-shared do)");
+    Ok(found)
+}
+
+/// A program of C that runs unusual.py in the interpreter of `library`, or in its own.
+fn hosted(python: &Interpreter, host: &Path, mode: &str, library: &Path) -> Result<Command> {
+    let mut command = Command::new(host);
+    command.arg(mode).arg(library).arg(program("unusual.py")).arg("plain");
+    prepare(&mut command)?;
+    command.env("MEMTRACE_TEST_PYTHON", &python.path);
+    Ok(command)
+}
+
+#[test]
+fn an_interpreter_that_a_c_program_loads_is_traced() -> Result<()> {
+    let host = resources::host(None)?;
+    for (python, library) in with_library()? {
+        grows_as_stated(&python, hosted(&python, &host, "thread", &library)?)
+            .with_context(|| format!("{python} in a host"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_interpreter_that_is_linked_into_a_c_program_is_traced() -> Result<()> {
+    let mut linked = 0;
+    for (python, library) in with_library()? {
+        let minor = python.version.1;
+        let name = format!("libpython3.{minor}.a");
+        let folders = library.parent().context("a folder")?.join(format!("python3.{minor}"));
+        let archives = folders.read_dir()?.flatten().map(|folder| folder.path().join(&name));
+        let Some(archive) = archives.into_iter().find(|path| path.is_file()) else { continue };
+        let host = resources::host(Some(&archive))?;
+        grows_as_stated(&python, hosted(&python, &host, "main", Path::new("-"))?)
+            .with_context(|| format!("{python} linked in"))?;
+        linked += 1;
+    }
+    ensure!(linked > 0, "no libpython3.N.a was found: nothing was tested");
+    Ok(())
+}
+
+#[test]
+fn sub_interpreters_have_their_lines() -> Result<()> {
+    for_each(|python| {
+        for scenario in ["subinterpreter", "subinterpreter_from_before"] {
+            grows_as_stated(python, unusual(python, scenario)?)?;
+        }
+        Ok(())
+    })
+}
+
+/// Whether a package, which may have no wheel for the newest versions, works with an interpreter.
+fn works(python: &Interpreter, name: &str, folder: &Path) -> bool {
+    let mut import = Command::new(&python.path);
+    import.args(["-c", &format!("import {name}")]).env("PYTHONPATH", folder);
+    let imported = resources::succeed(&mut import);
+    if let Err(error) = &imported {
+        eprintln!("{name} does not work with {python}: {error:#}");
+    }
+    imported.is_ok()
+}
+
+/// Traces the scenario that is named like the package, with those interpreters that it works with.
+fn with_package(name: &str, pythons: &[Interpreter]) -> Result<()> {
+    let mut traced = 0;
+    for python in pythons {
+        let Ok(folder) = resources::package(python, name) else { continue };
+        if works(python, name, &folder) {
+            let mut command = unusual(python, name)?;
+            command.env("PYTHONPATH", folder);
+            grows_as_stated(python, command).with_context(|| python.to_string())?;
+            traced += 1;
+        }
+    }
+    ensure!(traced * 2 >= pythons.len(), "{name} works with {traced} interpreters here only");
+    Ok(())
+}
+
+#[test]
+fn greenlets_have_their_lines() -> Result<()> {
+    with_package("greenlet", &supported()?)
+}
+
+/// Greenlets with a loop of C: what differs between versions is greenlet's.
+#[test]
+fn event_loops_of_c_have_their_lines() -> Result<()> {
+    let all = supported()?;
+    let some: Vec<Interpreter> = all.iter().step_by(4).cloned().collect();
+    with_package("gevent", &some)?;
+    with_package("uvloop", &some)
+}
+
+#[test]
+fn without_cpythons_own_allocator_lines_have_their_growth() -> Result<()> {
+    for_each(|python| {
+        let mut command = unusual(python, "plain")?;
+        command.env("PYTHONMALLOC", "malloc").env("PYTHONPROFILEIMPORTTIME", "1");
+        grows_as_stated(python, command)
+    })
+}
+
+/// A hash table of tracemalloc's that was there before grows, too, and what it gave back is no line's.
+#[test]
+fn with_checks_of_memory_and_tracemalloc_lines_have_their_growth() -> Result<()> {
+    for_each(|python| {
+        let mut command = unusual(python, "plain")?;
+        command.env("PYTHONMALLOC", "debug").env("PYTHONTRACEMALLOC", "5");
+        let traced = traced::trace_target(Target::start_command(command)?, &[])?;
+        let process = traced.process()?;
+        check::kept_by_line(process, traced.truth.mark("block")?)?;
+        let mark = traced.truth.mark("objects")?;
+        let before = process.unattributed_net("before attach, returned");
+        let net = process.figures(&mark.file, mark.line).net + before;
+        let truth = mark.grown()?;
+        ensure!((net - truth).abs() <= truth / 100, "{net} of {truth}\n{}", process.top());
+        check::law(&traced.report)
+    })
+}
+
+/// The program as a zip file: its code objects have files that are no files.
+#[test]
+fn a_program_in_a_zip_file_has_its_lines() -> Result<()> {
+    for_each(|python| {
+        let folder = tempfile::tempdir()?;
+        let content = folder.path().join("app");
+        std::fs::create_dir(&content)?;
+        for name in ["unusual.py", "protocol.py", "zipped.py"] {
+            std::fs::copy(program(name), content.join(name))?;
+        }
+        let archive = folder.path().join("app.pyz");
+        let mut zip = Command::new(&python.path);
+        zip.args(["-m", "zipapp", "-m", "zipped:main"]).arg(&content).arg("-o").arg(&archive);
+        resources::succeed(&mut zip)?;
+        let mut command = Command::new(&python.path);
+        command.arg(&archive).arg("plain");
+        prepare(&mut command)?;
+        grows_as_stated(python, command)
+    })
+}
+
+/// Where a build has the JIT and it is on, figures add up and the report says that lines may be off.
+#[test]
+fn a_jit_is_named_and_the_law_holds() -> Result<()> {
+    let mut seen = Vec::new();
+    for_each(|python| {
+        if python.minor() < (3, 14) {
+            return Ok(());
+        }
+        let mut ask = Command::new(&python.path);
+        ask.env("PYTHON_JIT", "1").args(["-c", "import sys; print(sys._jit.is_enabled())"]);
+        if !resources::succeed(&mut ask)?.starts_with("True") {
+            eprintln!("{python} has no JIT in it");
+            return Ok(());
+        }
+        seen.push(python.to_string());
+        let mut command = unusual(python, "plain")?;
+        command.env("PYTHON_JIT", "1");
+        let traced = traced::trace_target(Target::start_command(command)?, &[])?;
+        check::law(&traced.report)?;
+        let process = traced.process()?;
+        let notes = process.notes();
+        ensure!(notes.contains("JIT"), "nothing says so: {notes:?}");
+        let mark = traced.truth.mark("block")?;
+        check::kept_by_line(process, mark)
+    })?;
+    let due = supported()?.iter().any(|python| python.minor() >= (3, 14));
+    ensure!(!due || !seen.is_empty(), "no 3.14 or newer here has the JIT: nothing was tested");
+    Ok(())
+}
