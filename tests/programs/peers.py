@@ -27,8 +27,8 @@ PARTLY = 768 * MIB
 ROUNDS = 12_000
 
 
-def pymalloc(size):
-    """Bytes that pymalloc takes for a small object."""
+def rounded(size):
+    """Bytes that pymalloc takes for a small object, or malloc for a larger one and its header."""
     return (size + 15) // 16 * 16
 
 
@@ -37,8 +37,9 @@ def objects():
     kept = [None] * OBJECTS  # mark: list
     for number in range(OBJECTS):
         kept[number] = bytes(100)  # mark: objects
-    small = OBJECTS * pymalloc(sys.getsizeof(kept[0]))
-    return kept, {"list": (8 * OBJECTS, 8 * OBJECTS), "objects": (small, small)}
+    size = sys.getsizeof(kept[0])
+    return kept, {"list": (8 * OBJECTS, 8 * OBJECTS),
+                  "objects": (OBJECTS * size, OBJECTS * rounded(size))}
 
 
 @profile
@@ -72,9 +73,8 @@ def leak():
     for _ in range(ROUNDS):
         words = [str(number) for number in range(200)]
         cache.append(b"\1" * (len(words) * 80))  # mark: leaked
-    # Large ones come from malloc, which adds 8 bytes and rounds to 16.
-    size = ROUNDS * pymalloc(sys.getsizeof(cache[0]) + 8)
-    return cache, {"leaked": (size, size)}
+    size = sys.getsizeof(cache[0])
+    return cache, {"leaked": (ROUNDS * size, ROUNDS * rounded(size + 8))}
 
 
 @profile

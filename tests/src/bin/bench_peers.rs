@@ -136,20 +136,21 @@ fn main() -> Result<()> {
     for name in &arguments.only {
         ensure!(CASES.iter().any(|case| case.0 == name), "there is no case {name:?}");
     }
+    let whole = arguments.only.is_empty() && arguments.with.is_empty();
+    let page = whole.then(|| resources::workspace().join("docs/benchmarks.md"));
+    let output = arguments.output.clone().or(page);
     let mut text = introduction(&arguments)?;
     for (case, what) in CASES {
         if arguments.only.is_empty() || arguments.only.iter().any(|name| name == case) {
             eprintln!("{case}");
             text += &page::section(&section(case, what, &arguments).context(case)?);
+            if let Some(file) = &output {
+                std::fs::write(file, &text).with_context(|| file.display().to_string())?;
+            }
         }
     }
-    let whole = arguments.only.is_empty() && arguments.with.is_empty();
-    let page = whole.then(|| resources::workspace().join("docs/benchmarks.md"));
-    match arguments.output.or(page) {
-        Some(file) => std::fs::write(&file, text).with_context(|| file.display().to_string()),
-        None => {
-            print!("{text}");
-            Ok(())
-        }
+    if output.is_none() {
+        print!("{text}");
     }
+    Ok(())
 }

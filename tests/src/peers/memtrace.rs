@@ -27,7 +27,7 @@ pub(super) fn attach() -> Tool {
 pub(super) fn run() -> Tool {
     Tool {
         name: "memtrace run",
-        figure: "resident bytes at the process's peak",
+        figure: "bytes made resident, returned or not",
         start: Start::Launch(|place| {
             let mut words = command(place, &["run", "-f", "json", "-o", &place.file("a.json")]);
             words.push("--".to_owned());
@@ -35,7 +35,7 @@ pub(super) fn run() -> Tool {
             words
         }),
         then: nothing,
-        answer: |place| answer(place, |line| line.peak_rss_bytes),
+        answer: |place| answer(place, |line| line.self_grown_bytes),
         by_line: true,
     }
 }

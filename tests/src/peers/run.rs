@@ -1,7 +1,7 @@
 //! One run of a program under a tool: started, waited for, looked at from outside, its answer read.
 //!
-//! Tool and program run at a real-time priority, so that other work of the machine, which is niced or
-//! not, doesn't decide who is fast.
+//! Tool and program run at the highest niceness, so that other work of the machine does not decide who is
+//! fast. Not at a real-time priority: Austin then takes the program for something that isn't Python.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -18,7 +18,7 @@ use super::{Lines, Place, Start, Tool};
 use crate::memory;
 
 /// A tool that takes longer for a run of about a second is stopped.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(5);
 /// What the harness itself puts into a run's folder.
 const OWN_FILES: [&str; 4] = ["result.json", "stdout.txt", "stderr.txt", "said.txt"];
@@ -132,8 +132,8 @@ fn attached(
 }
 
 fn priority(words: &[String], folder: &Path) -> Command {
-    let mut command = Command::new("chrt");
-    command.args(["-f", "10"]).args(words).current_dir(folder).env("TMPDIR", folder);
+    let mut command = Command::new("nice");
+    command.args(["-n", "-20"]).args(words).current_dir(folder).env("TMPDIR", folder);
     command.env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::piped()).process_group(0);
     command
 }
@@ -184,7 +184,6 @@ fn wait(mut child: Child, folder: &Path, errors: &str) -> Result<i64> {
         peak = memory::peak(child.id()).unwrap_or_default().max(peak);
         if let Some(status) = child.try_wait()? {
             let said = fs::read_to_string(folder.join(errors)).unwrap_or_default();
-            // Ctrl-C is how attached tools are ended; bcc's pass it on as a failure.
             if !status.success() {
                 bail!("{}", complaint(&said).unwrap_or_else(|| format!("ended with {status}")));
             }
@@ -201,8 +200,7 @@ fn wait(mut child: Child, folder: &Path, errors: &str) -> Result<i64> {
 /// What of a tool's messages says most: the first that names a missing thing, else the last.
 fn complaint(said: &str) -> Option<String> {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let missing =
-        lines.clone().find(|line| line.contains("No such file") || line.contains("not found"));
+    let missing = lines.clone().find(|line| line.contains("No such file"));
     missing.or_else(|| lines.next_back()).map(str::to_owned)
 }
 
