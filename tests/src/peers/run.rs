@@ -131,9 +131,14 @@ fn attached(
     outcome
 }
 
+/// None of them outlives the benchmark.
 fn priority(words: &[String], folder: &Path) -> Command {
     let mut command = Command::new("nice");
-    command.args(["-n", "-20"]).args(words).current_dir(folder).env("TMPDIR", folder);
+    command
+        .args(["-n", "-20", "setpriv", "--pdeathsig", "KILL"])
+        .args(words)
+        .current_dir(folder)
+        .env("TMPDIR", folder);
     command.env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::piped()).process_group(0);
     command
 }
