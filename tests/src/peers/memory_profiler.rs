@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::{Lines, Place, Start, Tool, nothing};
 
@@ -11,9 +11,8 @@ pub(super) fn tool() -> Tool {
         name: "memory_profiler",
         figure: "increment of RSS",
         start: Start::Launch(|place| {
-            let (python, file) = (place.tool("python"), place.file("a.txt"));
-            let words = [&*python, "-m", "memory_profiler", "--precision", "6", "-o", &file];
-            place.launch(&words)
+            // With `-o` its file was empty for programs with functions that were not called.
+            place.launch(&[&place.tool("python"), "-m", "memory_profiler"])
         }),
         then: nothing,
         answer,
@@ -23,7 +22,7 @@ pub(super) fn tool() -> Tool {
 
 /// `line usage MiB increment MiB occurrences source`
 fn answer(place: &Place) -> Result<Lines> {
-    let text = fs::read_to_string(place.file("a.txt")).context("no table")?;
+    let text = fs::read_to_string(place.file("stdout.txt")).context("no table")?;
     let mut lines = Lines::new();
     for row in text.lines() {
         let words: Vec<&str> = row.split_whitespace().take(5).collect();
@@ -31,5 +30,6 @@ fn answer(place: &Place) -> Result<Lines> {
             lines.insert(line.parse()?, increment.parse::<f64>()? * 1_048_576.0);
         }
     }
+    ensure!(!lines.is_empty(), "no table in what it printed");
     Ok(lines)
 }
