@@ -13,6 +13,7 @@ pub mod figures;
 pub mod group;
 pub mod metrics;
 pub mod privileges;
+pub mod push;
 pub mod store;
 pub mod watch;
 pub mod web;

@@ -15,6 +15,7 @@ pub mod interpreters;
 pub mod measure;
 pub mod memory;
 pub mod memtrace;
+pub mod peers;
 pub mod process;
 pub mod profiler;
 pub mod recorder;

@@ -8,9 +8,10 @@ use harness::resources::{cargo, succeed, workspace};
 use harness::{Context, Result, ensure, interpreters};
 use serde_yaml_ng::Value;
 
-/// What all ways to run it give: as `privileges.rs` finds, and what opens deleted files.
-const CAPABILITIES: [&str; 5] =
-    ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "CHECKPOINT_RESTORE"];
+/// What all ways to run it give: as `privileges.rs` finds, what reads source with its user's rights, and what opens deleted
+/// files.
+const CAPABILITIES: [&str; 7] =
+    ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID", "CHECKPOINT_RESTORE"];
 
 /// Runs a chore that packs the tests' own build, and gives the package.
 fn packed(chore: &str, folder: &Path) -> Result<PathBuf> {

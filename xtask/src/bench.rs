@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: what tracing costs, as the program `bench` of the crate `tests` measures it;
 //! with `--recording`, how large recordings get, as `bench_recording` does; with `--probe`, what the
 //! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes;
-//! with `--lines`, what counting lines costs beside memory_profiler.
+//! with `--lines`, what counting lines costs beside memory_profiler; with `--peers`, what other memory
+//! profilers do on the same programs.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use crate::{peers, process};
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -24,6 +25,9 @@ pub(crate) struct Options {
     /// Measure `memtrace run --count-lines` against memory_profiler
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain"])]
     lines: bool,
+    /// Run other memory profilers on the same programs, and write docs/benchmarks.md
+    #[arg(long, conflicts_with_all = ["recording", "probe", "explain"])]
+    peers: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -40,11 +44,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options { probe: true, .. } => "bench_probe",
         Options { explain: true, .. } => "bench_explain",
         Options { lines: true, .. } => "bench_lines",
+        Options { peers: true, .. } => "bench_peers",
         _ => "bench",
     };
+    let mut own = Vec::new();
+    if options.peers {
+        own = vec!["--tools".into(), peers::installed()?.into_os_string()];
+    }
     process::run(
         process::cargo()
             .args(["run", "--quiet", "--release", "-p", "tests", "--bin", bench, "--"])
+            .args(own)
             .args(&options.arguments),
     )
 }

@@ -14,6 +14,7 @@ mod interpreters;
 mod man;
 mod mprof;
 mod package;
+mod peers;
 mod pip;
 mod process;
 mod python;

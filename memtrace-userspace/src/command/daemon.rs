@@ -17,11 +17,10 @@ use crate::daemon::board::Board;
 use crate::daemon::config::Config;
 use crate::daemon::container::Names;
 use crate::daemon::metrics::Bound;
-use crate::daemon::privileges;
 use crate::daemon::store::Store;
 use crate::daemon::watch::{Watch, bounds};
 use crate::daemon::web::Server;
-use crate::daemon::windows::WindowSink;
+use crate::daemon::{privileges, push};
 use crate::kernel::Options;
 use crate::session::{Binding, Plan, Session, Step};
 
@@ -39,6 +38,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
         if config.http.enabled {
             Server::check(&config.http)?;
         }
+        push::settings(&config)?;
         eprintln!("memtrace: the configuration is sound");
         return Ok(());
     }
@@ -48,6 +48,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
         true => Some(Server::prepare(&config.http)?),
         false => None,
     };
+    let stores = push::settings(&config)?;
     let mut session = Session::open(&plan(&config, args.verbose))?;
     session.set_most_stacks(config.limits.stacks);
     privileges::drop_the_rest().context("privileges that are not needed can't be given up")?;
@@ -60,7 +61,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
         let bound = Bound { lines: config.metrics.lines, groups: config.metrics.groups };
         server.start(Arc::clone(&board), bound)?;
     }
-    let mut watch = Watch::new(config, Arc::clone(&board), sinks());
+    let mut watch = Watch::new(config, Arc::clone(&board), push::start(&stores)?);
     watch.look_around(&mut session)?;
     eprintln!("memtrace: watching all Python processes; SIGHUP reads the configuration again");
     loop {
@@ -81,11 +82,6 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
     restore();
     watch.finish(session, ENDING)?;
     Ok(())
-}
-
-/// Those who get each closed window.
-fn sinks() -> Vec<Box<dyn WindowSink>> {
-    Vec::new()
 }
 
 fn read(file: Option<&Path>) -> Result<Config> {

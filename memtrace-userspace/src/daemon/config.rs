@@ -14,6 +14,7 @@ use toml::Spanned;
 pub use rules::{Rule, Subject};
 pub use values::{Pattern, Size, Time};
 
+use crate::push::{Backend, Form, QueueLimits};
 use crate::report::printable;
 
 mod rules;
@@ -38,6 +39,37 @@ pub struct Config {
     pub metrics: Metrics,
     /// Page, API and metrics.
     pub http: Http,
+    /// Stores that get each window.
+    pub push: Vec<Push>,
+}
+
+/// `[[push]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// The form that the store takes.
+    #[serde(rename = "as")]
+    pub form: Form,
+    /// Its address.
+    pub to: String,
+    /// A file with the bearer token that it asks for.
+    pub token_file: Option<PathBuf>,
+    /// The folder where requests wait; without one they wait in a folder that ends with the daemon.
+    pub queue: Option<PathBuf>,
+    /// How much may wait.
+    #[serde(default = "queue_size")]
+    pub queue_size: Size,
+    /// For how long.
+    #[serde(default = "queue_age")]
+    pub queue_age: Time,
+}
+
+fn queue_size() -> Size {
+    Size(QueueLimits::default().bytes)
+}
+
+fn queue_age() -> Time {
+    Time(QueueLimits::default().age)
 }
 
 /// `[trace]`
@@ -223,6 +255,9 @@ impl Config {
         }
         if self.limits.memory.0 < 1 << 20 {
             return Err(("memory", "memory: write at least \"1MiB\"".to_owned()));
+        }
+        for push in &self.push {
+            Backend::new(push.form, &push.to).map_err(|error| ("to", format!("to: {error}")))?;
         }
         self.http.check()
     }

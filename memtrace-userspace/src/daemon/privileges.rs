@@ -3,13 +3,16 @@
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 
 /// What tracing goes on needing, and for what.
-pub const NEEDED: [Capability; 5] = [
+pub const NEEDED: [Capability; 7] = [
     // Breakpoints on dying code objects, in targets that come later.
     Capability::CAP_PERFMON,
     // Memory, mappings and roots of targets.
     Capability::CAP_SYS_PTRACE,
     // Their files: interpreters and source text.
     Capability::CAP_DAC_READ_SEARCH,
+    // Source text, which is read with the rights of the target's user.
+    Capability::CAP_SETUID,
+    Capability::CAP_SETGID,
     // Files that were deleted since, through /proc/PID/map_files.
     Capability::CAP_CHECKPOINT_RESTORE,
     // Being first when a new program is to be recognised.

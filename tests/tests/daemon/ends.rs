@@ -9,7 +9,7 @@ use harness::target::Target;
 use harness::{Result, bpf, check, ensure};
 
 /// CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_NICE, CAP_PERFMON, CAP_CHECKPOINT_RESTORE.
-const NEEDED: u64 = 1 << 2 | 1 << 19 | 1 << 23 | 1 << 38 | 1 << 40;
+const NEEDED: u64 = 1 << 2 | 1 << 6 | 1 << 7 | 1 << 19 | 1 << 23 | 1 << 38 | 1 << 40;
 
 #[test]
 fn after_its_start_it_can_do_no_more_than_it_needs() -> Result<()> {

@@ -1,6 +1,7 @@
 //! `memtrace push`: what arrives is what the report says, whatever the store and the network do in
 //! between.
 
+mod daemon;
 mod decode;
 mod faults;
 mod figures;
