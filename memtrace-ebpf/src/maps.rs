@@ -5,8 +5,8 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use memtrace_common::event;
 use memtrace_common::limits::{
-    DEFAULT_RING_BYTES, MAX_CODES_COUNTED, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT, MAX_THREADS,
-    TEXT_CHUNK,
+    DEFAULT_RING_BYTES, MAX_CODES_COUNTED, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT,
+    MAX_THREADS, TEXT_CHUNK,
 };
 use memtrace_common::settings::{KernelLayout, Process, Ram, Request, Space, Thread};
 use memtrace_common::walk::Walk;

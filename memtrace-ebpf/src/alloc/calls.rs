@@ -153,14 +153,8 @@ pub fn end(ctx: &RetProbeContext, space: &mut Space, lens: &mut Lens, task: Curr
         let took = unsafe { bpf_ktime_get_ns() } - begin;
         blocks::add(&mut lens.walk_ns, took * u64::from(TIMED_ONE_IN));
     }
-    let block = Block {
-        size: call.size,
-        stack,
-        born: begin,
-        weight: lens.weight,
-        tid,
-        order: call.order,
-    };
+    let block =
+        Block { size: call.size, stack, born: begin, weight: lens.weight, tid, order: call.order };
     blocks::born(space.id, lens, address, &block);
 }
 
