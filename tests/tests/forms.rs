@@ -109,7 +109,8 @@ fn bash_completes_commands_forms_and_measures() -> Result<()> {
     ensure!(completed(&["memtrace", "att"])? == ["attach"]);
     ensure!(completed(&["memtrace", "attach", "--format", "f"])? == ["folded", "flamegraph"]);
     let measures = completed(&["memtrace", "run", "--measure", "\"\""])?;
-    ensure!(measures == ["grown", "net", "resident", "events"], "{measures:?}");
+    let all = ["grown", "net", "resident", "events", "allocated", "allocations", "live"];
+    ensure!(measures == all, "{measures:?}");
     Ok(())
 }
 

@@ -141,7 +141,8 @@ fn an_unsupported_build_is_named_with_the_reason() -> Result<()> {
             Ok(refused.into_iter().find(|row| Some(&row["pid"]) == pid.as_ref()))
         })?;
         let why = refused["why"].as_str().unwrap_or_default();
-        ensure!(why.contains(&old.version_text()) && why.contains("too old"), "{why}");
+        // Early in its start, an interpreter's file names the version and its memory not yet the release.
+        ensure!(why.contains("CPython 3.6") && why.contains("too old"), "{why}");
     }
     daemon.stop().map(drop)
 }
