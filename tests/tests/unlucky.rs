@@ -234,7 +234,8 @@ fn a_target_that_is_killed_in_any_phase_of_attach_ends_memtrace_in_time() -> Res
         let target = Target::start(&python, "resident.py", &["keeps"])?;
         let pid = target.pid.to_string();
         let mut attach = memtrace::command(["attach", &pid, "--duration", "30s"])?;
-        let after = whole * eighth / 8;
+        // The last one long after: on a busy machine no two attaches take the same time.
+        let after = if eighth == 9 { whole * 4 } else { whole * eighth / 8 };
         let killer = std::thread::spawn(move || {
             std::thread::sleep(after);
             drop(target);
