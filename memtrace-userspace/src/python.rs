@@ -29,6 +29,7 @@ pub mod version;
 
 pub(crate) use bounded_read::BoundedRead;
 pub use discover::{Discovery, discover};
+pub(crate) use image::FILE_LIMIT;
 pub use image::{Image, Images};
 pub use interpreter::{Build, Interpreter, ProbePoint};
 pub use line_table::{LineRange, LineTable, LineTableKind};

@@ -10,11 +10,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use memtrace_common::lens::Reads;
 use object::read::elf::ElfFile64;
-use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, ReadCache};
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 
 use super::{Function, entry};
-use crate::python::ProbePoint;
 use crate::python::maps::{Mapping, Mappings};
+use crate::python::{BoundedRead, FILE_LIMIT, ProbePoint};
 
 /// The functions and where their arguments are (System V ABI; `man 3 malloc`, `posix_memalign`).
 const FUNCTIONS: [(&str, Reads); 9] = [
@@ -76,8 +76,8 @@ pub fn own_libc() -> Option<Library> {
 /// What the file at a mapping defines; `None` if that is no allocator.
 fn library(file: &File, mapping: &Mapping, pid: u32) -> Option<Library> {
     let metadata = file.metadata().ok()?;
-    let data = ReadCache::new(file);
-    let elf = ElfFile64::<object::Endianness, _>::parse(&data).ok()?;
+    let data = &BoundedRead::new(file, FILE_LIMIT);
+    let elf = ElfFile64::<object::Endianness, _>::parse(data).ok()?;
     let mut functions: Vec<Function> = Vec::new();
     let path = openable(mapping, &metadata, pid);
     let mut found: Vec<(usize, u64)> = Vec::new();
@@ -95,7 +95,7 @@ fn library(file: &File, mapping: &Mapping, pid: u32) -> Option<Library> {
     for (at, address) in found {
         let (name, reads) = FUNCTIONS[at];
         let segment = elf.segments().find(|segment| {
-            (segment.address()..segment.address() + segment.size()).contains(&address)
+            address.checked_sub(segment.address()).is_some_and(|there| there < segment.size())
         })?;
         let start = address - segment.address() + segment.file_range().0;
         let mut code = [0; entry::LENGTH];

@@ -3,11 +3,12 @@
 //! Looked for below the target's root first, then below ours. One that doesn't carry the same build
 //! id, or the checksum that the link names, belongs to another build and is not used.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use object::Object;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::limits::MAX_FILE_BYTES;
 use crate::python::BoundedRead;
@@ -37,21 +38,21 @@ impl Link {
         let folder = inside.parent().unwrap_or(Path::new(""));
         for root in [root, Path::new("/")] {
             if let Some(name) = by_build_id(&self.build_id)
-                && let Some(file) = open(&root.join(DEBUG_FOLDER).join(name))
+                && let Some(file) = open(root, &Path::new(DEBUG_FOLDER).join(name))
                 && self.has_same_id(&file)
             {
                 return Some(file);
             }
             let Some((name, sum)) = &self.name else { continue };
             let places = [
-                root.join(folder).join(name),
-                root.join(folder).join(".debug").join(name),
-                root.join(DEBUG_FOLDER).join(folder).join(name),
+                folder.join(name),
+                folder.join(".debug").join(name),
+                Path::new(DEBUG_FOLDER).join(folder).join(name),
             ];
             for place in places {
                 // The file itself may have that name.
-                let other = place != root.join(inside);
-                if let Some(file) = open(&place).filter(|_| other)
+                let other = place != inside;
+                if let Some(file) = open(root, &place).filter(|_| other)
                     && (self.has_same_id(&file) || checksum(&file) == Some(*sum))
                 {
                     return Some(file);
@@ -76,17 +77,21 @@ fn by_build_id(id: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(format!(".build-id/{first:02x}/{rest}.debug")))
 }
 
-/// Opens a regular file, and waits for no pipe.
-fn open(path: &Path) -> Option<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = File::options();
-    let file =
-        options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path).ok()?;
-    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+/// Opens a regular file that is not too large, below a root: no link leads out of it. Waits for no pipe.
+fn open(root: &Path, path: &Path) -> Option<File> {
+    let root = File::options().read(true).open(root).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve).ok()?;
+    let file = File::from(file);
+    let fits = |metadata: Metadata| metadata.is_file() && metadata.len() <= MAX_FILE_BYTES;
+    file.metadata().is_ok_and(fits).then_some(file)
 }
 
 fn checksum(mut file: &File) -> Option<u32> {
     file.rewind().ok()?;
+    // It may grow as it is read.
+    let mut file = file.take(MAX_FILE_BYTES);
     let mut sum = crc32fast::Hasher::new();
     let mut bytes = vec![0; 1 << 16];
     loop {
@@ -106,5 +111,22 @@ mod tests {
         let name = by_build_id(&[0xab, 0xcd, 0x0e]).unwrap();
         assert_eq!(name, Path::new(".build-id/ab/cd0e.debug"));
         assert_eq!(by_build_id(&[0xab]), None);
+    }
+
+    #[test]
+    fn no_link_leads_out_of_the_root_and_what_claims_too_much_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&outside, "not the target's").unwrap();
+        std::fs::write(root.join("own"), "the target's").unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        std::os::unix::fs::symlink("/own", root.join("inside")).unwrap();
+        let hole = File::create(root.join("hole")).unwrap();
+        hole.set_len(MAX_FILE_BYTES + 1).unwrap();
+        assert!(open(&root, Path::new("link")).is_none());
+        assert!(open(&root, Path::new("hole")).is_none());
+        let inside = open(&root, Path::new("inside")).unwrap();
+        assert_eq!(checksum(&inside), Some(crc32fast::hash(b"the target's")));
     }
 }

@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::file::NativeFile;
-use super::limits::MAX_DEBUG_BYTES;
+use super::limits::{IDLE_WINDOWS, MAX_DEBUG_BYTES};
 use crate::python::Mapping;
+
+/// Windows of time after which a file that no process has is forgotten: its unwind tables may be large,
+/// and it is kept open. Longer than its lines are kept, so that those are given back before.
+const FORGET_AFTER: u32 = 4 * IDLE_WINDOWS;
 
 /// What tells a file from every other and from its own earlier content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,9 +23,25 @@ struct FileKey {
     modified: (i64, i64),
 }
 
+/// A file that was met.
+struct Known {
+    /// `None` when it is no ELF file.
+    file: Option<Rc<NativeFile>>,
+    /// Windows of time at whose end no process had it.
+    idle: u32,
+}
+
+impl Known {
+    fn is_wanted(&mut self) -> bool {
+        let is_held = self.file.as_ref().is_some_and(|file| Rc::strong_count(file) > 1);
+        self.idle = if is_held { 0 } else { self.idle + 1 };
+        self.idle < FORGET_AFTER
+    }
+}
+
 /// Files by what they are.
 pub struct NativeFiles {
-    files: HashMap<FileKey, Option<Rc<NativeFile>>>,
+    files: HashMap<FileKey, Known>,
     /// Bytes of debug sections that may still be read.
     debug_left: Rc<Cell<u64>>,
 }
@@ -34,9 +54,13 @@ impl Default for NativeFiles {
 
 impl NativeFiles {
     /// A window of time is over.
-    pub fn close_window(&self) {
-        let let_go = self.files.values().flatten().filter(|file| file.close_window()).count();
-        if let_go > 0 {
+    pub fn close_window(&mut self) {
+        let Self { files, .. } = self;
+        let read = files.values().filter_map(|known| known.file.as_ref());
+        let let_go = read.filter(|file| file.close_window()).count();
+        let before = files.len();
+        files.retain(|_, known| known.is_wanted());
+        if let_go > 0 || files.len() < before {
             // SAFETY: a call without pointers.
             unsafe { libc::malloc_trim(0) };
         }
@@ -57,6 +81,6 @@ impl NativeFiles {
             let left = Rc::clone(&self.debug_left);
             NativeFile::read(file, &mapping.path, &root, left).map(Rc::new)
         };
-        self.files.entry(key).or_insert_with(read).clone()
+        self.files.entry(key).or_insert_with(|| Known { file: read(), idle: 0 }).file.clone()
     }
 }

@@ -41,7 +41,7 @@ const WANTED: [&str; 14] = [
 
 /// Bytes of one file that are read, headers and tables together. Chromium's tables are some 100 MiB;
 /// a file may claim to have any size, since what nobody has written takes no room on a disk.
-const FILE_LIMIT: u64 = 256 << 20;
+pub(crate) const FILE_LIMIT: u64 = 256 << 20;
 
 /// A loadable segment (`PT_LOAD`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

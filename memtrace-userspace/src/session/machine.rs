@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 
 use object::Endianness;
 use object::elf::{DT_NEEDED, FileHeader64};
-use object::read::ReadCache;
 use object::read::elf::{Dyn as _, FileHeader as _};
 
 use super::facts::Facts;
@@ -16,6 +15,7 @@ use super::target::{Recognition, Target};
 use super::targets::Targets;
 use crate::history::entry::SpaceId;
 use crate::kernel::KernelError;
+use crate::python::{BoundedRead, FILE_LIMIT};
 
 /// Programs that are remembered to be no Python. Beyond that they are learnt anew.
 const MOST_FOREIGN: usize = 4096;
@@ -44,17 +44,17 @@ fn may_become_python(pid: u32) -> bool {
     let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.contains("python")
         || name.starts_with("ld-")
-        || std::fs::File::open(exe).is_ok_and(|file| needs_python(file).unwrap_or(true))
+        || std::fs::File::open(exe).is_ok_and(|file| needs_python(&file).unwrap_or(true))
 }
 
 /// Whether an ELF file names libpython among the libraries that it needs.
-fn needs_python(file: std::fs::File) -> Result<bool, object::Error> {
-    let data = ReadCache::new(file);
-    let header = FileHeader64::<Endianness>::parse(&data)?;
+fn needs_python(file: &std::fs::File) -> Result<bool, object::Error> {
+    let data = &BoundedRead::new(file, FILE_LIMIT);
+    let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
-    let sections = header.sections(endian, &data)?;
-    let Some((entries, link)) = sections.dynamic(endian, &data)? else { return Ok(false) };
-    let strings = sections.strings(endian, &data, link)?;
+    let sections = header.sections(endian, data)?;
+    let Some((entries, link)) = sections.dynamic(endian, data)? else { return Ok(false) };
+    let strings = sections.strings(endian, data, link)?;
     for entry in entries.iter().filter(|entry| entry.tag(endian) == DT_NEEDED) {
         let name = entry.string(endian, strings)?;
         if name.windows(LIBRARY.len()).any(|part| part == LIBRARY) {
@@ -213,9 +213,9 @@ mod tests {
 
     #[test]
     fn a_program_that_is_linked_with_no_interpreter_is_known_by_its_file() {
-        assert!(!needs_python(File::open("/proc/self/exe").unwrap()).unwrap());
+        assert!(!needs_python(&File::open("/proc/self/exe").unwrap()).unwrap());
         assert!(!may_become_python(std::process::id()));
         // What can't be read may be anything.
-        assert!(needs_python(File::open("/proc/self/maps").unwrap()).is_err());
+        assert!(needs_python(&File::open("/proc/self/maps").unwrap()).is_err());
     }
 }
