@@ -6,7 +6,7 @@ use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{LIVE, Space};
 
 use crate::alloc::CLAIMED;
-use crate::maps::{CodeKey, EVALUATIONS, PROCESSES, SPACES};
+use crate::maps::{self, CodeKey, EVALUATIONS, PROCESSES, SPACES};
 use crate::memory::UserMemory;
 use crate::task::current_ids;
 use crate::{atomic, emit, stack};
@@ -50,7 +50,13 @@ fn name(space: &mut Space, code: u64) -> bool {
     if unsafe { atomic::exchange(claimed, 1) } != 0 {
         return false;
     }
+    let thread = maps::thread(current_ids().1);
+    // A page of the target that isn't there is no fault of the target's.
+    let fault = thread.as_ref().map_or((0, 0), |thread| (thread.fault, thread.fault_in_kernel));
     stack::name_code(space, code);
+    if let Some(thread) = thread {
+        (thread.fault, thread.fault_in_kernel) = fault;
+    }
     // SAFETY: as above.
     unsafe { atomic::exchange(claimed, 0) };
     true

@@ -169,10 +169,10 @@ fn stack_of(space: &mut Space, lens: &mut Lens, task: Current) -> u64 {
     }
     let mut thread = thread(task.tid());
     // A page of the target that the walk doesn't find is no fault of the target's.
-    let fault = thread.as_ref().map_or(0, |thread| thread.fault);
+    let fault = thread.as_ref().map_or((0, 0), |thread| (thread.fault, thread.fault_in_kernel));
     let id = stack::current_in::<ALLOCATOR>(space, task, thread.as_deref_mut(), true);
     if let Some(thread) = thread {
-        thread.fault = fault;
+        (thread.fault, thread.fault_in_kernel) = fault;
     }
     // SAFETY: as above.
     unsafe { atomic::exchange(claimed, 0) };
