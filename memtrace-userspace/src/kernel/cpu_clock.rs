@@ -12,8 +12,9 @@ use std::time::Duration;
 /// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_TASK_CLOCK` (`include/uapi/linux/perf_event.h`).
 const SOFTWARE: u32 = 1;
 const TASK_CLOCK: u64 = 1;
-/// `perf_event_attr.inherit`: threads that begin later count, too.
-const INHERIT: u64 = 1 << 1;
+/// `perf_event_attr.inherit` and `.inherit_thread` (Linux 5.13): threads that begin later count, too, and
+/// children do not.
+const INHERIT: u64 = 1 << 1 | 1 << 35;
 /// `PERF_FLAG_FD_CLOEXEC`
 const CLOEXEC: u64 = 1 << 3;
 
@@ -107,5 +108,25 @@ mod tests {
         let busy = clock.read();
         assert!(busy > Duration::from_millis(1) && busy < Duration::from_secs(5), "{busy:?}");
         assert!(CpuClock::of(u32::MAX >> 1).is_err());
+    }
+
+    #[test]
+    fn a_thread_that_begins_later_counts_and_a_child_does_not() {
+        let Ok(clock) = CpuClock::of(std::process::id()) else { return };
+        let busy = || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(100) {}
+        };
+        std::thread::spawn(busy).join().unwrap();
+        let with_thread = clock.read();
+        let mut child = std::process::Command::new("sh");
+        child.args(["-c", "i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done"]);
+        assert!(child.status().unwrap().success());
+        let usage = procfs::process::Process::myself().unwrap().stat().unwrap();
+        let of_child = usage.cutime.cast_unsigned() * 1000 / procfs::ticks_per_second();
+        assert!(of_child > 50, "the child ran for {of_child} ms");
+        assert!(with_thread > Duration::from_millis(5), "{with_thread:?}");
+        let more = clock.read().saturating_sub(with_thread);
+        assert!(more < Duration::from_millis(of_child) / 2, "{more:?} beside {of_child} ms");
     }
 }

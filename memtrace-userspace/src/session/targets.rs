@@ -292,9 +292,6 @@ impl Targets {
             target.notes.push(note);
         }
         self.finish_target(event.header.space, Ending::Exited, event.tally);
-        if let Some(lenses) = &mut self.lenses {
-            lenses.let_go(event.pid);
-        }
     }
 
     fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
@@ -305,7 +302,6 @@ impl Targets {
         {
             target.ending = ending;
             target.tally = tally;
-            let at = self.journal.now();
             if let Some(lenses) = &mut self.lenses {
                 lenses.end(target, at, &mut self.probes, &mut self.journal);
             }
@@ -315,6 +311,11 @@ impl Targets {
                 target.close_books(at, all, Vec::new(), &mut self.journal);
             }
             target.let_go();
+            if ending == Ending::Exited
+                && let Some(lenses) = &mut self.lenses
+            {
+                lenses.let_go(target.pid);
+            }
             self.bindings.forget(space);
             self.probes.forget(target.mm, space);
         }
