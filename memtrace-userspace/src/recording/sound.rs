@@ -221,7 +221,10 @@ impl SoFar {
     }
 
     fn live(&mut self, live: &Live) -> Result<(), Unsound> {
-        for (stack, thread, _, blocks) in &live.blocks {
+        for (stack, thread, milliseconds, blocks) in &live.blocks {
+            if *milliseconds > MAX_COUNT / 1_000_000 {
+                return Err(Unsound::Time);
+            }
             known("stack", stack.0, self.stacks)?;
             known("thread", thread.0, self.threads)?;
             self.sums.blocks(*blocks)?;

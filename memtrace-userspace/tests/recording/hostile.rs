@@ -51,6 +51,7 @@ const BEGAN: u32 = 2;
 const WINDOW: u32 = 4;
 const ENDED: u32 = 5;
 const SOURCE: u32 = 6;
+const LIVE: u32 = 8;
 
 /// One text, one stack without lines, one thread, one space.
 fn introduction() -> Vec<u8> {
@@ -149,6 +150,9 @@ pub(crate) fn streams() -> Vec<(Vec<u8>, Damage)> {
     streams.push((above(0, &[]).entry(NAMES), Unsound::NoFrames.into()));
     streams.push((above(0, &[0]).entry(NAMES), unknown("native frame", 0)));
     streams.push((Message::default().packed(15, &[0]).entry(NAMES), uneven));
+    // Older than all time.
+    let live = Message::default().packed(3, &[0]).packed(5, &[u64::MAX]);
+    streams.push((live.entry(LIVE), Unsound::Time.into()));
     for (stream, _) in &mut streams {
         *stream = [introduction(), std::mem::take(stream)].concat();
     }
