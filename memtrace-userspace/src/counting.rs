@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -48,7 +48,9 @@ impl Counting {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
         let this = Self { folder };
         let program = PROGRAM.replace("MEMTRACE", &std::process::id().to_string());
-        fs::write(this.folder.path().join("sitecustomize.py"), program)?;
+        let file = this.folder.path().join("sitecustomize.py");
+        fs::write(&file, program)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         fs::create_dir(this.counts())?;
         fs::set_permissions(this.counts(), Permissions::from_mode(0o1777))?;
         Ok(this)
@@ -83,9 +85,14 @@ impl Counting {
             .collect()
     }
 
-    /// Whether the command's own interpreter was too old, and therefore ended at once.
+    /// Whether the command's own interpreter was too old, and therefore ended at once. It runs as we do:
+    /// what others have left in the folder is not believed.
     #[must_use]
     pub fn refusal(&self) -> Option<TooOld> {
+        let owner = fs::symlink_metadata(self.counts().join("refused")).ok()?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return None;
+        }
         let text = counts::text(&self.counts().join("refused"), &mut 4096)?;
         let (version, executable) = text.split_once('\t')?;
         Some(TooOld { version: version.to_owned(), executable: executable.to_owned() })
@@ -104,6 +111,19 @@ mod tests {
         assert_eq!(path(None), folder.as_str());
         assert_eq!(path(Some("")), format!("{folder}:").as_str());
         assert_eq!(path(Some("/a:/b")), format!("{folder}:/a:/b").as_str());
+    }
+
+    #[test]
+    fn a_refusal_is_believed_from_our_own_user_only() {
+        let counting = Counting::prepare().unwrap();
+        let file = counting.counts().join("refused");
+        fs::write(&file, "3.11.7\t/usr/bin/python3").unwrap();
+        let (version, executable) = ("3.11.7".to_owned(), "/usr/bin/python3".to_owned());
+        assert_eq!(counting.refusal(), Some(TooOld { version, executable }));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&file, Some(65534), None).unwrap();
+            assert_eq!(counting.refusal(), None);
+        }
     }
 
     #[test]
