@@ -215,14 +215,7 @@ fn add_to_base(base: &mut BTreeMap<SpaceId, Base>, entry: &Entry) -> Option<Spac
 
 /// Two windows, one after the other, as one.
 pub fn add_up(sum: &mut Window, next: &Window) {
-    sum.at = next.at;
-    sum.rss = next.rss;
-    sum.peak = sum.peak.max(next.peak);
-    sum.events += next.events;
-    sum.lost_events += next.lost_events;
-    sum.lost += next.lost;
-    sum.probe.0 += next.probe.0;
-    sum.userspace_cpu.0 += next.userspace_cpu.0;
+    sum.add_all_but_changes(next);
     sum.changes = merged(sum.changes.iter().chain(&next.changes));
 }
 
@@ -232,12 +225,7 @@ fn merged<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<Change> {
     for change in changes {
         let key = (change.stack, change.thread);
         let sum = sums.entry(key).or_insert_with(|| Change::none(key.0, key.1));
-        sum.grown += change.grown;
-        sum.returned += change.returned;
-        sum.copied += change.copied;
-        sum.released += change.released;
-        sum.events += change.events;
-        sum.peak_rss = sum.peak_rss.max(change.peak_rss);
+        sum.add(change);
     }
     sums.into_values().collect()
 }

@@ -275,6 +275,30 @@ impl Change {
     pub fn net(&self) -> Memory {
         self.grown - self.returned
     }
+
+    /// The same stack and thread went on so.
+    pub fn add(&mut self, next: &Self) {
+        self.grown += next.grown;
+        self.returned += next.returned;
+        self.copied += next.copied;
+        self.released += next.released;
+        self.events += next.events;
+        self.peak_rss = self.peak_rss.max(next.peak_rss);
+    }
+}
+
+impl Window {
+    /// The same process went on so; `changes` are left alone.
+    pub fn add_all_but_changes(&mut self, next: &Self) {
+        self.at = next.at;
+        self.rss = next.rss;
+        self.peak = self.peak.max(next.peak);
+        self.events += next.events;
+        self.lost_events += next.lost_events;
+        self.lost += next.lost;
+        self.probe.0 += next.probe.0;
+        self.userspace_cpu.0 += next.userspace_cpu.0;
+    }
 }
 
 /// A space's ledger ends, or the trace does.

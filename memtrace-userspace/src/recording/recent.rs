@@ -137,24 +137,11 @@ impl Sum {
     }
 
     fn append(&mut self, next: Window) {
-        let sum = &mut self.window;
-        sum.at = next.at;
-        sum.rss = next.rss;
-        sum.peak = sum.peak.max(next.peak);
-        sum.events += next.events;
-        sum.lost_events += next.lost_events;
-        sum.lost += next.lost;
-        sum.probe.0 += next.probe.0;
-        sum.userspace_cpu.0 += next.userspace_cpu.0;
+        self.window.add_all_but_changes(&next);
         for change in next.changes {
             let key = (change.stack, change.thread);
             let sum = self.changes.entry(key).or_insert_with(|| Change::none(key.0, key.1));
-            sum.grown += change.grown;
-            sum.returned += change.returned;
-            sum.copied += change.copied;
-            sum.released += change.released;
-            sum.events += change.events;
-            sum.peak_rss = sum.peak_rss.max(change.peak_rss);
+            sum.add(&change);
         }
     }
 
