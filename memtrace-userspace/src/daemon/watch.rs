@@ -232,8 +232,8 @@ impl Watch {
         }
         let windows = closed(&board, &slot, from, &before);
         drop(board);
-        for window in &windows {
-            self.sinks.iter_mut().for_each(|sink| sink.closed(window));
+        if !windows.is_empty() {
+            self.sinks.iter_mut().for_each(|sink| sink.closed(&windows));
         }
     }
 
@@ -292,7 +292,9 @@ impl Watch {
             if self.sinks.is_empty() { Vec::new() } else { closed(&board, &slot, from, &before) };
         drop(board);
         for sink in &mut self.sinks {
-            windows.iter().for_each(|window| sink.closed(window));
+            if !windows.is_empty() {
+                sink.closed(&windows);
+            }
             sink.drain(within.saturating_sub(begun.elapsed()));
         }
         if begun.elapsed() > within {
