@@ -44,7 +44,7 @@ fn series(metrics: &str, name: &str) -> Result<u64> {
 fn more_programs_than_windows_may_wait_all_arrive_and_metrics_count_them() -> Result<()> {
     let (store, tag) = (Store::open(&[])?, tag());
     let start = |_| Target::start(&newest()?, "resident.py", &["keeps", &tag]);
-    let mut targets: Vec<_> = (0..20).map(start).collect::<Result<_>>()?;
+    let mut targets: Vec<_> = (0..18).map(start).collect::<Result<_>>()?;
     let push = format!("[[push]]\nas = \"pyroscope\"\nto = \"{}\"\n", store.url());
     // Long windows: all that grow are in one or two.
     let config = config(&tag).replace("window = \"200ms\"", "window = \"2s\"");
@@ -61,18 +61,19 @@ fn more_programs_than_windows_may_wait_all_arrive_and_metrics_count_them() -> Re
         place = Some((mark.file.clone(), mark.line));
     }
     let (file, line) = place.context("a mark")?;
+    let (mut grown, mut decoded) = (0, 0);
     let grown = wait::until("the growth of all at the store", || {
-        let mut grown = 0;
-        for came in store.taken() {
+        for came in store.taken().into_iter().skip(decoded) {
+            decoded += 1;
             grown += decode::pyroscope(&came)?.sum("rss_grown/bytes", Some((&file, line)));
         }
         Ok(Some(grown).filter(|grown| *grown >= stated - check::BESIDE))
     })?;
-    ensure!(grown <= stated + 20 * check::BESIDE, "{grown} where {stated} were grown");
+    ensure!(grown <= stated + 18 * check::BESIDE, "{grown} where {stated} were grown");
     let metrics = daemon.get("/metrics")?.text();
     let label = format!("{{store=\"pyroscope at {}\"", store.url());
     let sent = series(&metrics, &format!("memtrace_push_requests_total{label},outcome=\"sent\""))?;
-    ensure!(sent >= 20, "{sent} sent");
+    ensure!(sent >= 18, "{sent} sent");
     ensure!(series(&metrics, &format!("memtrace_push_dropped_windows_total{label}"))? == 0, "lost");
     daemon.stop().map(drop)
 }
