@@ -251,6 +251,8 @@ pub enum Reason {
     BeyondLimit,
     /// Of several processes as one: what those that ended took with them.
     Ended,
+    /// Of several processes as one: what those that began later had at their beginning.
+    BeganLater,
 }
 
 impl Reason {
@@ -273,6 +275,7 @@ impl Reason {
             Self::Remainder => "remainder",
             Self::BeyondLimit => "beyond the limit of stacks",
             Self::Ended => "ended processes",
+            Self::BeganLater => "later processes",
         }
     }
 }

@@ -25,7 +25,7 @@ mod settings;
 pub use backend::{Backend, BackendError, Form};
 pub use encode::encode;
 pub use identity::{Identity, Value};
-pub use pusher::{Counts, NotStarted, Pusher};
+pub use pusher::{Counts, Meter, NotStarted, Pusher};
 pub use queue::{QueueError, QueueLimits};
 pub use request::{MAX_REQUEST_BYTES, Request};
 pub use settings::{Credentials, Patience, Settings, SettingsError};

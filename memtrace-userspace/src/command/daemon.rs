@@ -18,7 +18,7 @@ use crate::daemon::config::Config;
 use crate::daemon::container::Names;
 use crate::daemon::metrics::Bound;
 use crate::daemon::store::Store;
-use crate::daemon::watch::{Watch, bounds};
+use crate::daemon::watch::{Watch, bounds, lock};
 use crate::daemon::web::Server;
 use crate::daemon::{privileges, push};
 use crate::kernel::Options;
@@ -61,7 +61,9 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
         let bound = Bound { lines: config.metrics.lines, groups: config.metrics.groups };
         server.start(Arc::clone(&board), bound)?;
     }
-    let mut watch = Watch::new(config, Arc::clone(&board), push::start(&stores)?);
+    let (sinks, meters) = push::start(&stores)?;
+    lock(&board).stores = meters;
+    let mut watch = Watch::new(config, Arc::clone(&board), sinks);
     watch.look_around(&mut session)?;
     eprintln!("memtrace: watching all Python processes; SIGHUP reads the configuration again");
     loop {

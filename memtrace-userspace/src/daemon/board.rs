@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::container::{self, Names};
 use super::figures::{Figures, Key};
 use super::group::{self, GroupId, Groups, Labels};
+use super::push::Metered;
 use super::store::{Slot, Store};
 use super::windows::RssBefore;
 use crate::history::Entry;
@@ -104,6 +105,8 @@ pub struct Board {
     pub last_window: Instant,
     /// How often the configuration was read again.
     pub reloads: u64,
+    /// Stores that windows are pushed to.
+    pub stores: Vec<Metered>,
     names: Names,
 }
 
@@ -141,6 +144,7 @@ impl Board {
             windows: 0,
             last_window: Instant::now(),
             reloads: 0,
+            stores: Vec::new(),
             names,
         }
     }

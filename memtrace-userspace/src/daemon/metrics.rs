@@ -3,6 +3,7 @@
 //! Series are made anew at each scrape, so that those of programs that are gone go, too. How many there
 //! can be follows from the configuration: so many groups, so many lines of each.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -14,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::board::Board;
 use super::figures::{Figures, Key, Sums};
 use crate::profile::Reason;
+use crate::push::Counts;
 use crate::report::printable;
 use crate::units::Nanos;
 
@@ -42,6 +44,41 @@ pub struct Own {
     pub full_of_stacks: bool,
     /// How often the configuration was read again.
     pub reloads: u64,
+    /// How pushing goes, by store.
+    pub stores: BTreeMap<String, Pushed>,
+}
+
+/// How pushing to a store goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Requests that came to an end, by outcome.
+    pub requests: [(&'static str, u64); 3],
+    /// Requests that wait.
+    pub waiting: u64,
+    /// Windows that came faster than they could be encoded.
+    pub dropped_windows: u64,
+}
+
+impl Pushed {
+    /// What the pusher counted.
+    #[must_use]
+    pub fn of(counts: &Counts) -> Self {
+        let (waiting, dropped_windows) = (counts.waiting, counts.dropped_windows);
+        let dropped = counts.dropped() - dropped_windows;
+        let requests = [("sent", counts.sent), ("refused", counts.refused), ("dropped", dropped)];
+        Self { requests, waiting, dropped_windows }
+    }
+
+    /// Two entries of the configuration with one address are one store.
+    fn and(self, other: Self) -> Self {
+        let mut sum = self;
+        for (own, (outcome, more)) in sum.requests.iter_mut().zip(other.requests) {
+            *own = (outcome, own.1 + more);
+        }
+        sum.waiting += other.waiting;
+        sum.dropped_windows += other.dropped_windows;
+        sum
+    }
 }
 
 /// One scrape's figures.
@@ -70,6 +107,11 @@ impl Own {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
         let left_out = board.left_out;
+        let mut stores: BTreeMap<String, Pushed> = BTreeMap::new();
+        for (store, meter) in &board.stores {
+            let sum = stores.entry(store.clone()).or_default();
+            *sum = sum.and(Pushed::of(&meter.counts()));
+        }
         Self {
             cpu: Nanos(cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64),
             rss_bytes: pages * procfs::page_size(),
@@ -86,6 +128,7 @@ impl Own {
             stacks: board.store.tables().stacks(),
             full_of_stacks: board.full_of_stacks,
             reloads: board.reloads,
+            stores,
         }
     }
 }
@@ -321,7 +364,31 @@ impl Scrape {
         let name = ("memtrace_stacks_full", "1 when further stacks have no lines");
         family(e, name, [(none(), gauge(own.full_of_stacks.into()))])?;
         let name = ("memtrace_reloads", "How often the configuration was read again");
-        family(e, name, [(none(), ConstCounter::new(own.reloads))])
+        family(e, name, [(none(), ConstCounter::new(own.reloads))])?;
+        self.stores(e)
+    }
+
+    fn stores(&self, e: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let stores = self.own.stores.iter();
+        let stores = stores.map(|(store, pushed)| (vec![("store", value(store))], pushed));
+        let stores: Vec<(Labels, &Pushed)> = stores.collect();
+        let outcomes = |(labels, pushed): &(Labels, &Pushed)| {
+            pushed.requests.map(|(outcome, count)| {
+                let labels = with(labels, &[("outcome", outcome.to_owned())]);
+                (labels, ConstCounter::new(count))
+            })
+        };
+        let name = ("memtrace_push_requests", "Requests to a store that came to an end");
+        family(e, name, stores.iter().flat_map(outcomes))?;
+        let name = ("memtrace_push_waiting_requests", "Requests that wait for a store");
+        let of = |pushed: &Pushed| gauge(pushed.waiting as i64);
+        family(e, name, stores.iter().map(|(labels, pushed)| (labels.clone(), of(pushed))))?;
+        let name = (
+            "memtrace_push_dropped_windows",
+            "Windows that came faster than they could be made into requests",
+        );
+        let of = |pushed: &Pushed| ConstCounter::new(pushed.dropped_windows);
+        family(e, name, stores.iter().map(|(labels, pushed)| (labels.clone(), of(pushed))))
     }
 }
 

@@ -232,8 +232,8 @@ impl Watch {
         }
         let windows = closed(&board, &slot, from, &before);
         drop(board);
-        for window in &windows {
-            self.sinks.iter_mut().for_each(|sink| sink.closed(window));
+        if !windows.is_empty() {
+            self.sinks.iter_mut().for_each(|sink| sink.closed(&windows));
         }
     }
 
@@ -249,16 +249,19 @@ impl Watch {
         session.set_window(self.config.trace.window.0);
         session.set_most_stacks(self.config.limits.stacks);
         let mut unwanted = Vec::new();
+        self.scan.ask_again();
         {
             let mut board = lock(&self.board);
             board.store.set_bounds(bounds(&self.config));
             board.reloads += 1;
-            for space in self.wanted.keys() {
+            for (space, (pid, started)) in &self.wanted {
                 let Some(process) = board.process(*space) else { continue };
                 let Some(group) = board.group(process.group) else { continue };
                 let subject = Subject { command: &process.command, labels: &group.labels };
                 if !self.config.wants(&subject) {
                     unwanted.push(*space);
+                    // Counted here, and not once more by the scan.
+                    self.scan.remember_unwanted(*pid, *started);
                 }
             }
             board.left_out.by_rules += unwanted.len() as u64;
@@ -266,7 +269,6 @@ impl Watch {
         session.let_go(&unwanted)?;
         let entries = self.only_known(session.take_entries());
         self.book(session, entries);
-        self.scan = Scan::default();
         self.look_around(session)
     }
 
@@ -292,7 +294,9 @@ impl Watch {
             if self.sinks.is_empty() { Vec::new() } else { closed(&board, &slot, from, &before) };
         drop(board);
         for sink in &mut self.sinks {
-            windows.iter().for_each(|window| sink.closed(window));
+            if !windows.is_empty() {
+                sink.closed(&windows);
+            }
             sink.drain(within.saturating_sub(begun.elapsed()));
         }
         if begun.elapsed() > within {

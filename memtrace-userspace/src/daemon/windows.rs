@@ -33,8 +33,8 @@ pub struct ClosedWindow {
 
 /// Whoever wants windows.
 pub trait WindowSink: Send {
-    /// A window has closed. Must not wait.
-    fn closed(&mut self, window: &Arc<ClosedWindow>);
+    /// A window has closed: that of each group that did something, at least one. Must not wait.
+    fn closed(&mut self, groups: &[Arc<ClosedWindow>]);
 
     /// There will be no more: what is queued is to be sent or kept within this time.
     fn drain(&mut self, within: Duration) {

@@ -1,8 +1,8 @@
 //! Several processes as one: a tree of workers.
 //!
 //! Sums by stack, thread name and reason. The law holds for the sum as it does for each, once what
-//! ended took with it is a row of its own. A page that several processes share is in the RSS of each,
-//! and so several times in the sum. Pure.
+//! ended took with it is a row of its own, and so is what later ones began with. A page that several
+//! processes share is in the RSS of each, and so several times in the sum. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,7 +26,8 @@ pub fn merged(profile: &Profile, pid: u32, command: &[String]) -> Profile {
 fn merge(all: &[ProcessProfile], pid: u32, command: &[String]) -> ProcessProfile {
     let mut stacks = Stacks::default();
     let mut rows: BTreeMap<(Reason, String), (Memory, u64)> = BTreeMap::new();
-    let mut gone = Memory::ZERO;
+    let began = all.iter().map(|process| process.began).min().unwrap_or(Nanos(0));
+    let (mut before, mut came, mut gone) = (Memory::ZERO, Memory::ZERO, Memory::ZERO);
     for process in all {
         let runs = process.ending == Ending::Running;
         for stack in &process.stacks {
@@ -40,16 +41,17 @@ fn merge(all: &[ProcessProfile], pid: u32, command: &[String]) -> ProcessProfile
         if !runs {
             gone += process.after;
         }
+        *(if process.began == began { &mut before } else { &mut came }) += process.before;
     }
-    if gone != Memory::ZERO {
-        let row = rows.entry((Reason::Ended, String::new())).or_default();
-        row.0 += -gone;
+    for (reason, net) in [(Reason::BeganLater, came), (Reason::Ended, -gone)] {
+        if net != Memory::ZERO {
+            rows.entry((reason, String::new())).or_default().0 += net;
+        }
     }
     let lines = lines_of(&stacks.figures);
-    let moments = moments(all, &lines.iter().map(|line| &line.place).collect::<Vec<_>>());
+    let moments = moments(all, began, &lines.iter().map(|line| &line.place).collect::<Vec<_>>());
     let live = all.iter().filter(|process| process.ending == Ending::Running);
     let after: Memory = live.clone().map(|process| process.after).sum();
-    let before: Memory = all.iter().map(|process| process.before).sum();
     let highest = moments.iter().map(|moment| moment.peak).max().unwrap_or(Bytes::ZERO);
     let mut functions: Vec<_> = all.iter().flat_map(|process| process.functions.clone()).collect();
     functions.sort();
@@ -70,7 +72,7 @@ fn merge(all: &[ProcessProfile], pid: u32, command: &[String]) -> ProcessProfile
         command: command.to_vec(),
         python: all.iter().find_map(|process| process.python.clone()),
         ending: if ended { Ending::Exited } else { Ending::Running },
-        began: all.iter().map(|process| process.began).min().unwrap_or(Nanos(0)),
+        began,
         ended: if ended { all.iter().filter_map(|process| process.ended).max() } else { None },
         before,
         after,
@@ -149,7 +151,7 @@ impl Stacks {
 }
 
 /// RSS of all that run, whenever one of them has a moment.
-fn moments(all: &[ProcessProfile], lines: &[&Arc<Place>]) -> Vec<Moment> {
+fn moments(all: &[ProcessProfile], began: Nanos, lines: &[&Arc<Place>]) -> Vec<Moment> {
     let position: HashMap<&Arc<Place>, usize> =
         lines.iter().enumerate().map(|(index, place)| (*place, index)).collect();
     let mut times: BTreeMap<Nanos, Vec<(usize, Option<&Moment>)>> = BTreeMap::new();
@@ -163,7 +165,7 @@ fn moments(all: &[ProcessProfile], lines: &[&Arc<Place>]) -> Vec<Moment> {
     }
     let mut now: Vec<Memory> = all
         .iter()
-        .map(|process| if process.began == Nanos(0) { process.before } else { Memory::ZERO })
+        .map(|process| if process.began == began { process.before } else { Memory::ZERO })
         .collect();
     let mut sum: Memory = now.iter().copied().sum();
     let mut moments = Vec::with_capacity(times.len());

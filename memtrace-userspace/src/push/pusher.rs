@@ -61,6 +61,18 @@ impl Counts {
     }
 }
 
+/// How it goes, for whoever has no hold of the pusher itself.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Mutex<Counts>>);
+
+impl Meter {
+    /// How it goes.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// It can't be started.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
@@ -180,6 +192,12 @@ impl Pusher {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.locked().clone()
+    }
+
+    /// The same for somebody else.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(Arc::clone(&self.counts))
     }
 
     /// How much may wait.

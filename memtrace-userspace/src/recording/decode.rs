@@ -148,7 +148,7 @@ fn some(ids: &mut Ids, count: u32) -> Result<Vec<u32>, Wrong> {
 }
 
 /// All reasons that the format has.
-pub(super) const REASONS: [Reason; 15] = [
+pub(super) const REASONS: [Reason; 16] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -164,6 +164,7 @@ pub(super) const REASONS: [Reason; 15] = [
     Reason::Remainder,
     Reason::BeyondLimit,
     Reason::Ended,
+    Reason::BeganLater,
 ];
 
 fn reason(number: u32) -> Option<Reason> {

@@ -111,6 +111,7 @@ pub(super) const fn reason_number(reason: Reason) -> u32 {
         Reason::Remainder => 13,
         Reason::BeyondLimit => 14,
         Reason::Ended => 15,
+        Reason::BeganLater => 16,
     }
 }
 

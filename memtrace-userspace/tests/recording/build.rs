@@ -20,7 +20,7 @@ pub(crate) fn head() -> Head {
     }
 }
 
-pub(crate) const REASONS: [Reason; 15] = [
+pub(crate) const REASONS: [Reason; 16] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -36,6 +36,7 @@ pub(crate) const REASONS: [Reason; 15] = [
     Reason::Remainder,
     Reason::BeyondLimit,
     Reason::Ended,
+    Reason::BeganLater,
 ];
 
 /// Numbers that look random and are the same on every run (xorshift64).

@@ -34,6 +34,10 @@ fn a_parent_and_its_workers_are_one_group_with_the_line_that_copied_pages() -> R
     ensure!(by_child == copied && by_parent == 0, "{by_child} and {by_parent} of {copied}");
     let sum: i64 = each.processes.iter().map(|process| process.rss_after_bytes).sum();
     ensure!(whole.processes[0].rss_after_bytes == sum, "RSS is not the sum");
+    // In the beginning there was the parent alone.
+    let timeline = daemon.json(&format!("/api/timeline?group={}", group["id"]))?;
+    let parent = each.process(target.pid)?.rss_before_bytes;
+    ensure!(timeline["points"][0][1] == parent, "{parent}: {}", timeline["points"]);
     daemon.stop().map(drop)
 }
 

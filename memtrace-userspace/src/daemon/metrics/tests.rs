@@ -97,3 +97,32 @@ fn a_program_that_is_gone_has_no_series() {
     figures.forget(Nanos(6));
     assert!(!text(figures).contains("group=\"app\""));
 }
+
+#[test]
+fn what_became_of_requests_is_told_by_store_each_once() {
+    let counts = |sent| Counts {
+        sent,
+        refused: 2,
+        waiting: 3,
+        dropped_full: 4,
+        dropped_expired: 5,
+        dropped_windows: 6,
+        ..Counts::default()
+    };
+    // The same address twice is no second series.
+    let both = Pushed::of(&counts(1)).and(Pushed::of(&counts(10)));
+    let stores = [("parca at http://p:7070".to_owned(), both)].into();
+    let own = Own { stores, ..Own::default() };
+    let scraped = open_metrics(Figures::default(), own, Bound { lines: 5, groups: 5 });
+    let store = r#"store="parca at http://p:7070""#;
+    for line in [
+        format!(r#"memtrace_push_requests_total{{{store},outcome="sent"}} 11"#),
+        format!(r#"memtrace_push_requests_total{{{store},outcome="refused"}} 4"#),
+        format!(r#"memtrace_push_requests_total{{{store},outcome="dropped"}} 18"#),
+        format!("memtrace_push_waiting_requests{{{store}}} 6"),
+        format!("memtrace_push_dropped_windows_total{{{store}}} 12"),
+    ] {
+        assert!(scraped.lines().any(|it| it == line), "no {line} in\n{scraped}");
+    }
+    assert!(!text(Figures::default()).contains("memtrace_push"));
+}

@@ -42,6 +42,8 @@ struct Seen {
     address_space: u64,
     at: Instant,
     found: Found,
+    /// The rules have changed since.
+    is_in_doubt: bool,
 }
 
 /// What is known of the machine's processes.
@@ -97,7 +99,7 @@ impl Scan {
                 room -= 1;
                 self.attached.insert(pid, started);
             }
-            if known != Some(found) {
+            if self.remember(pid, started, address_space, found) {
                 match found {
                     Found::Unwanted => lock(board).left_out.by_rules += 1,
                     Found::BeyondLimit => lock(board).left_out.by_limit += 1,
@@ -105,8 +107,6 @@ impl Scan {
                     _ => {}
                 }
             }
-            let seen = Seen { started, address_space, at: Instant::now(), found };
-            self.seen.insert(pid, seen);
         }
         Ok(())
     }
@@ -153,17 +153,27 @@ impl Scan {
 
     /// A process that the rules don't want need not be looked at again.
     pub(super) fn remember_unwanted(&mut self, pid: u32, started: u64) {
-        self.remember(pid, started, Found::Unwanted);
+        self.remember(pid, started, u64::MAX, Found::Unwanted);
     }
 
     /// Nor one for which there was no room, until there is.
     pub(super) fn remember_beyond_limit(&mut self, pid: u32, started: u64) {
-        self.remember(pid, started, Found::BeyondLimit);
+        self.remember(pid, started, u64::MAX, Found::BeyondLimit);
     }
 
-    fn remember(&mut self, pid: u32, started: u64, found: Found) {
-        let address_space = u64::MAX;
-        self.seen.insert(pid, Seen { started, address_space, at: Instant::now(), found });
+    /// Whether it is news.
+    fn remember(&mut self, pid: u32, started: u64, address_space: u64, found: Found) -> bool {
+        let (at, is_in_doubt) = (Instant::now(), false);
+        let seen = Seen { started, address_space, at, found, is_in_doubt };
+        let before = self.seen.insert(pid, seen);
+        before.is_none_or(|before| before.started != started || before.found != found)
+    }
+
+    /// The rules have changed: whom they left out is asked again, and not counted twice.
+    pub(super) fn ask_again(&mut self) {
+        for seen in self.seen.values_mut() {
+            seen.is_in_doubt = matches!(seen.found, Found::Unwanted | Found::BeyondLimit);
+        }
     }
 
     /// Whether the process that has this pid is the one that was looked at before it was attached to.
@@ -175,7 +185,7 @@ impl Scan {
 
 impl Seen {
     fn is_to_be_seen_again(&self, started: u64, address_space: u64, room: usize) -> bool {
-        if started != self.started {
+        if started != self.started || self.is_in_doubt {
             return true;
         }
         match self.found {
@@ -195,4 +205,28 @@ impl Seen {
 fn extent(pid: u32) -> Option<(u64, u64)> {
     let stat = procfs::process::Process::new(pid.cast_signed()).ok()?.stat().ok()?;
     Some((stat.starttime, stat.vsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_rules_ask_again_whom_they_left_out_and_count_nobody_twice() {
+        let mut scan = Scan::default();
+        assert!(scan.remember(10, 1, 0, Found::Unwanted));
+        assert!(scan.remember(11, 1, 0, Found::NotPython));
+        // One that was let go of, and counted where that was done.
+        scan.remember_unwanted(12, 1);
+        let asked = |scan: &Scan, pid: u32| scan.seen[&pid].is_to_be_seen_again(1, 0, 1);
+        assert_eq!([10, 11, 12].map(|pid| asked(&scan, pid)), [false, false, false]);
+        scan.ask_again();
+        assert_eq!([10, 11, 12].map(|pid| asked(&scan, pid)), [true, false, true]);
+        assert!(!scan.remember(10, 1, 0, Found::Unwanted));
+        assert!(!asked(&scan, 10));
+        // Wanted now, and not again: that is news, as is another process of its pid.
+        assert!(scan.remember(12, 1, 0, Found::Attached));
+        assert!(scan.remember(12, 1, 0, Found::Unwanted));
+        assert!(scan.remember(10, 2, 0, Found::Unwanted));
+    }
 }

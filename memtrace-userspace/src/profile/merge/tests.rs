@@ -109,6 +109,27 @@ fn what_ended_took_its_memory_with_it() {
 }
 
 #[test]
+fn a_worker_that_began_later_is_no_part_of_the_beginning() {
+    let check = |began: u64, worker: Ending, after: i64| {
+        let mut master = process(10, 1000, &[(3, 4096)], 20, Ending::Running);
+        let mut forked = process(11, 900, &[(5, 8192)], 40, worker);
+        (master.began, forked.began) = (Nanos(began), Nanos(began + 5));
+        let sum = merged(&profile(vec![forked, master]), 10, &[]);
+        let process = &sum.processes[0];
+        assert_eq!((process.began, process.before), (Nanos(began), anon(1000)));
+        assert_eq!((process.after, process.law_gap()), (anon(after), Memory::ZERO));
+        let row = process.unattributed.iter().find(|row| row.reason == Reason::BeganLater);
+        assert_eq!(row.map(|row| row.net), Some(anon(900)));
+        let rss: Vec<_> = process.moments.iter().map(|moment| moment.rss.anon.0).collect();
+        assert_eq!(rss[..2], [5096, 5096 + 9092]);
+    };
+    check(0, Ending::Running, 5096 + 9092);
+    check(0, Ending::Exited, 5096);
+    // Nor does it matter when the master was met.
+    check(7, Ending::Running, 5096 + 9092);
+}
+
+#[test]
 fn nobody_is_nobody() {
     assert_eq!(merged(&profile(Vec::new()), 1, &[]).processes, []);
 }

@@ -19,5 +19,6 @@ pub(super) fn meaning(reason: Reason) -> &'static str {
         Reason::Remainder => "the counter moved in a way that no event told",
         Reason::BeyondLimit => "lines of more stacks than the daemon may name",
         Reason::Ended => "what processes that ended took with them",
+        Reason::BeganLater => "what processes that began later had at their beginning",
     }
 }
