@@ -137,18 +137,6 @@ def fork_bomb():
     return {}
 
 
-def many_brief_children():
-    """Children that are gone at once, one after the other."""
-    count = int(os.environ.get("MEMTRACE_TEST_CHILDREN", "300"))
-    for number in range(count):
-        child = os.fork()
-        if not child:
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-    grow()
-    return {"children_made": count}
-
-
 def exec_loop():
     """Becomes itself again and again, then grows."""
     left = int(os.environ.get("MEMTRACE_TEST_EXECS", "25"))

@@ -12,6 +12,10 @@ use anyhow::{Context, Result, ensure};
 use crate::resources::succeed;
 use crate::wait;
 
+mod loads;
+
+pub use loads::Loads;
+
 /// Ids by kind: `prog`, `map`, `link`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Held {
@@ -59,7 +63,10 @@ fn existing(kind: &str) -> Result<BTreeSet<u64>> {
 }
 
 /// Probes made through tracefs outlive their maker; memtrace must not make any.
-fn uprobe_events() -> Result<String> {
+///
+/// # Errors
+/// When they can't be read.
+pub fn uprobe_events() -> Result<String> {
     let path = "/sys/kernel/tracing/uprobe_events";
     match fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -85,10 +92,12 @@ impl RunTime {
     }
 }
 
-/// Counting of run times, for all programs of this machine (`kernel.bpf_stats_enabled`); ends with
-/// the value.
+/// Counting of run times, for all programs of this machine (`kernel.bpf_stats_enabled`); with the end of
+/// the value the setting is what it was.
 #[derive(Debug)]
-pub struct Counting(());
+pub struct Counting {
+    before: String,
+}
 
 const COUNTING: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
@@ -96,14 +105,15 @@ impl Counting {
     /// # Errors
     /// When the kernel refuses.
     pub fn begin() -> Result<Self> {
+        let before = fs::read_to_string(COUNTING).context(COUNTING)?;
         fs::write(COUNTING, "1").context(COUNTING)?;
-        Ok(Self(()))
+        Ok(Self { before })
     }
 }
 
 impl Drop for Counting {
     fn drop(&mut self) {
-        let _ = fs::write(COUNTING, "0");
+        let _ = fs::write(COUNTING, &self.before);
     }
 }
 
@@ -143,6 +153,18 @@ impl Held {
             ensure!(some, "memtrace holds no BPF {kind} while it traces: {self:?}");
             let alive = existing(kind)?;
             ensure!(self.ids[kind].is_subset(&alive), "bpftool doesn't see them: {self:?}");
+        }
+        Ok(())
+    }
+
+    /// All programs and maps of it were loaded after this moment.
+    ///
+    /// # Errors
+    /// When one was there before.
+    pub fn is_younger_than(&self, moment: &Loads) -> Result<()> {
+        for (kind, last) in moment.last() {
+            let first = self.ids.get(kind).and_then(BTreeSet::first).copied();
+            ensure!(first.is_none_or(|first| first > last), "{kind} {first:?} was there at {last}");
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use harness::interpreters::{Interpreter, for_each};
 use harness::target::{Target, command};
 use harness::{Context, Result, check, ensure, memory};
 
-/// What memtrace may need itself, whatever the target says: its promise is 40 MiB, and a build for
-/// tests is allowed some more.
+/// What memtrace may need itself in a build for tests, whatever the target says: half as much again as
+/// it needs to load, and far less than a name of 2 GiB.
 const OWN_MEMORY: i64 = 96 << 20;
 
 /// Offsets from the thread state to the frame, one a pointer, then from the frame to its caller:

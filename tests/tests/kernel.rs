@@ -2,10 +2,11 @@
 //! reason and does nothing at all. `cargo xtask vm` runs this on several kernels.
 
 use harness::attach::Tracer;
+use harness::bpf::{self, Loads};
 use harness::interpreters::newest;
 use harness::memtrace::{self, finish};
 use harness::target::{Target, program};
-use harness::{Context, Result, bpf, check, ensure, resources};
+use harness::{Context, Result, check, ensure, resources};
 
 /// Major and minor of this kernel, by its own word.
 fn release() -> Result<(u32, u32)> {
@@ -15,6 +16,15 @@ fn release() -> Result<(u32, u32)> {
     Ok((next()?, next()?))
 }
 
+/// What is loaded and let go of again is counted: otherwise "nothing was loaded" proves nothing.
+fn counts_loads() -> Result<()> {
+    let before = Loads::now()?;
+    Loads::now()?;
+    let (programs, maps) = before.until(&Loads::now()?);
+    ensure!(programs >= 1 && maps >= 1, "{programs} and {maps} of one each");
+    Ok(())
+}
+
 /// All commands that trace give the reason and exit code 1, load nothing, and start nothing.
 fn is_refused() -> Result<()> {
     let target = Target::start(&newest()?, "resident.py", &["keeps"])?;
@@ -22,7 +32,9 @@ fn is_refused() -> Result<()> {
     let (started, recording) = (folder.path().join("started"), folder.path().join("recording"));
     let [started_text, recording] = [&started, &recording].map(|path| path.to_string_lossy());
     let pid = target.pid.to_string();
-    let before = bpf::held_by(std::process::id())?;
+    counts_loads()?;
+    let uprobes = bpf::uprobe_events()?;
+    let before = Loads::now()?;
     for arguments in [
         &["attach", &*pid, "--duration", "1s"][..],
         &["record", &*pid, "-o", &*recording, "--duration", "1s"],
@@ -37,7 +49,10 @@ fn is_refused() -> Result<()> {
         }
     }
     ensure!(!started.exists(), "`run` started the command all the same");
-    ensure!(before == bpf::held_by(std::process::id())?, "something was left");
+    // Nobody else uses BPF where this runs: `cargo xtask vm`'s machines.
+    let loaded = before.until(&Loads::now()?);
+    ensure!(loaded == (0, 0), "programs and maps were loaded: {loaded:?}");
+    ensure!(uprobes == bpf::uprobe_events()?, "uprobes were made");
     ensure!(target.exit()?.success(), "the target did not live on");
     Ok(())
 }
@@ -45,9 +60,12 @@ fn is_refused() -> Result<()> {
 fn is_traced() -> Result<()> {
     let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
     target.settled()?;
+    counts_loads()?;
+    let before = Loads::now()?;
     let tracer = Tracer::attach(&[target.pid], &[])?;
     let held = bpf::held_by(tracer.pid())?;
     held.is_tracing()?;
+    held.is_younger_than(&before)?;
     let truth = target.go()?;
     let kernel = target.settled()?;
     let report = tracer.stop()?.report()?;

@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use harness::attach::Tracer;
 use harness::interpreters::{Interpreter, for_each, newest};
-use harness::report::{Blocks, Process};
+use harness::report::{Age, Blocks, Process};
 use harness::resources::succeed;
 use harness::target::{Target, program};
 use harness::truth::Truth;
@@ -116,20 +117,35 @@ fn old_blocks_are_leaks_and_young_ones_are_not() -> Result<()> {
     let python = newest()?;
     let mut target = Target::start(&python, "allocations.py", &["keeps_and_drops"])?;
     let tracer = Tracer::attach(&[target.pid], &EXACT)?;
+    let start = Instant::now();
     target.go()?;
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let between = Instant::now();
+    std::thread::sleep(Duration::from_secs(2));
+    let gap = between.elapsed();
     let truth = target.go()?;
     let report = tracer.stop()?.report()?;
+    let whole = start.elapsed();
     let allocator = report.process(target.pid)?.allocator()?;
-    let older = |age: u64| -> u64 {
-        let old = allocator.live_ages.iter().filter(|live| live.age_ns >= age);
-        old.map(|live| live.allocations).sum()
-    };
+    let mut ages = allocator.live_ages.clone();
+    ages.sort_by_key(|live| live.age_ns);
+    // An age is cut to five binary digits: it is of up to a sixteenth more.
+    let at_most = |age: u64| Duration::from_nanos(age + age / 16);
+    let apart = |[young, old]: &[Age; 2]| old.age_ns - young.age_ns;
+    let (split, [young, old]) = ages
+        .array_windows()
+        .enumerate()
+        .max_by_key(|(_, pair)| apart(pair))
+        .context("ages of two steps")?;
+    let youngest = Duration::from_nanos(young.age_ns);
+    ensure!(at_most(old.age_ns) >= gap + youngest, "{old:?} and {young:?}, {gap:?} between");
+    let oldest = ages.last().map(|live| Duration::from_nanos(live.age_ns));
+    ensure!(oldest <= Some(whole), "{oldest:?} old after {whole:?}");
+    let sum = |ages: &[Age]| -> u64 { ages.iter().map(|live| live.allocations).sum() };
     // Of the first step's blocks 350 are live, and those of the second that are young.
     let blocks = stated(truth.more.get("blocks").context("blocks")?, "kept")?;
-    let (old, all) = (older(1_500_000_000), older(0));
+    let (young, old) = (sum(&ages[..=split]), sum(&ages[split + 1..]));
     let each = blocks.live_allocations.cast_unsigned();
     ensure!((each..each + 50).contains(&old), "{old} old ones, not {each}");
-    ensure!((each..each + 50).contains(&(all - old)), "{} young ones", all - old);
+    ensure!((each..each + 50).contains(&young), "{young} young ones, not {each}");
     Ok(())
 }

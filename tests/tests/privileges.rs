@@ -104,13 +104,17 @@ fn with_one_less_it_says_which_and_leaves_nothing() -> Result<()> {
     // … but not those of others.
     let mut others = Command::new("setpriv");
     others.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
-    others.arg(everybodys_python()?).args(["-c", "import time; time.sleep(60)"]);
-    let mut other = others.spawn()?;
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    others
+        .arg(everybodys_python()?)
+        .args(["-c", "import time; print('up', flush=True); time.sleep(600)"]);
+    let mut other = others.stdout(Stdio::piped()).spawn()?;
+    let mut its = Lines::new("the other's Python", other.stdout.take().context("its output")?);
+    let up = its.take_line();
     let refused = attach(&mut installed.with("0", three), other.id());
     let allowed = attach(&mut installed.with("0", &NEEDED), other.id());
     other.kill()?;
     other.wait()?;
+    ensure!(up?.as_deref() == Some("up"), "it did not start: {}", its.seen());
     refused?.expect_code(1)?.expect_words(&["not allowed to look", "CAP_DAC_READ_SEARCH"])?;
     allowed?.expect_code(0)?;
     Ok(())

@@ -108,7 +108,13 @@ fn works(python: &Interpreter, name: &str, folder: &Path) -> bool {
 fn with_package(name: &str, pythons: &[Interpreter]) -> Result<()> {
     let mut traced = 0;
     for python in pythons {
-        let Ok(folder) = resources::package(python, name) else { continue };
+        let folder = match resources::package(python, name) {
+            Ok(folder) => folder,
+            Err(error) => {
+                eprintln!("no {name} for {python}: {error:#}");
+                continue;
+            }
+        };
         if works(python, name, &folder) {
             let mut command = unusual(python, name)?;
             command.env("PYTHONPATH", folder);
@@ -116,7 +122,11 @@ fn with_package(name: &str, pythons: &[Interpreter]) -> Result<()> {
             traced += 1;
         }
     }
-    ensure!(traced * 2 >= pythons.len(), "{name} works with {traced} interpreters here only");
+    ensure!(
+        traced > 0 && traced * 2 >= pythons.len(),
+        "{name} works with {traced} of {} interpreters here",
+        pythons.len()
+    );
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain"])]
     lines: bool,
     /// Run other memory profilers on the same programs, and write docs/benchmarks.md
-    #[arg(long, conflicts_with_all = ["recording", "probe", "explain"])]
+    #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines"])]
     peers: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -120,6 +120,9 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         if process::find_program("promtool").is_none() {
             needs.push(Need::Package("prometheus"));
         }
+        if process::find_program("systemd-analyze").is_none() {
+            needs.push(Need::Package("systemd"));
+        }
         needs.extend(browser::missing().iter().copied().map(Need::Package));
         if process::ask(process::cargo().args(["nextest", "--version"])).is_none() {
             needs.push(Need::Nextest);

@@ -113,7 +113,7 @@ fn introduction(arguments: &Arguments) -> Result<String> {
         .collect();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut text = format!(
-        "# Side by side\n\nMade by `cargo xtask bench --peers`; not edited. {}; Linux {}; {} CPUs; {} pairs of runs of each tool and case.\n{}, \
+        "# Side by side\n\nMade by `cargo xtask bench --peers`; its figures are not edited. {}; Linux {}; {} CPUs; {} pairs of runs of each tool and case.\n{}, \
          tracemalloc of the standard library, bcc's memleak of Debian.\n\n",
         version.trim(),
         kernel.trim().split('-').next().unwrap_or_default(),

@@ -8,7 +8,8 @@ use harness::memory::status_field;
 use harness::target::Target;
 use harness::{Result, bpf, check, ensure};
 
-/// CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_NICE, CAP_PERFMON, CAP_CHECKPOINT_RESTORE.
+/// CAP_DAC_READ_SEARCH, CAP_SETGID, CAP_SETUID, CAP_SYS_PTRACE, CAP_SYS_NICE, CAP_PERFMON,
+/// CAP_CHECKPOINT_RESTORE.
 const NEEDED: u64 = 1 << 2 | 1 << 6 | 1 << 7 | 1 << 19 | 1 << 23 | 1 << 38 | 1 << 40;
 
 #[test]

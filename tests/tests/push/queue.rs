@@ -38,7 +38,6 @@ fn what_a_store_did_not_take_is_sent_by_the_next_run() -> Result<()> {
     down.expect_code(1)?.expect_words(&["wait in", named, "503"])?;
     ensure!(waiting(&queue)?.len() == expected.len(), "{:?}", waiting(&queue)?);
 
-    // The other form's store does not get what was not made for it.
     store.always(None);
     let mut rest = memtrace::command(["push", "--to", &store.url(), "--as", "otlp-http"])?;
     let output = finish(rest.args(["--queue", named]))?;
@@ -73,7 +72,26 @@ fn a_kill_loses_nothing_that_was_in_the_queue() -> Result<()> {
     let mut rest = memtrace::command(["push", "--to", &store.url(), "--as", "parca"])?;
     finish(rest.args(["--queue", named]))?.expect_code(0)?;
     ensure!(store.taken().len() == left, "{} of {left}", store.taken().len());
-    // Once more with another form: they are not for it, and are said to be refused.
+    Ok(())
+}
+
+#[test]
+fn what_waits_for_another_form_is_refused_and_not_sent() -> Result<()> {
+    let recorded = Recorded::make()?;
+    let folder = tempfile::tempdir()?;
+    let named = folder.path().to_str().context("a name")?;
+    let store = Store::open(&[])?;
+    store.always(Some(Fault::Status(503, None)));
+    let options = ["--queue", named, "--give-up-after", "1s"];
+    recorded.push(&store, "parca", &options)?.expect_code(1)?;
+    let (wait, came) = (waiting(folder.path())?.len(), store.came().len());
+    ensure!(wait > 0, "nothing waits");
+    store.always(None);
+    let mut other = memtrace::command(["push", "--to", &store.url(), "--as", "pyroscope"])?;
+    let output = finish(other.args(["--queue", named]))?;
+    let refused = format!("refused {wait} requests: encoded for parca");
+    output.expect_code(1)?.expect_words(&[&refused, "speaks pyroscope"])?;
+    ensure!(store.came().len() == came, "{} came", store.came().len() - came);
     Ok(())
 }
 

@@ -1,13 +1,12 @@
 //! `--start-at-rss` and `--start-at-growth`: nothing is attached before the condition holds.
 
-use std::thread;
-use std::time::Duration;
-
+use harness::bpf::{self, Loads};
 use harness::interpreters::newest;
+use harness::memory::status_field;
 use harness::memtrace::Build;
 use harness::recorder::Recorder;
 use harness::target::Target;
-use harness::{Result, bpf, check, ensure, wait};
+use harness::{Result, check, ensure, wait};
 
 use crate::{MIB, STEP};
 
@@ -16,9 +15,14 @@ fn waiting(pid: u32, options: &[&str]) -> Result<Recorder> {
     let recorder = Recorder::begin(Build::Dev, &[pid], options, None)?;
     let file = recorder.recording().file.clone();
     wait::until("memtrace to have its file", || Ok(file.exists().then_some(())))?;
-    // Longer than attaching takes.
-    thread::sleep(Duration::from_millis(700));
-    bpf::held_by(recorder.pid())?.is_nothing()?;
+    // It sleeps between two looks at the process. Meanwhile it never has anything.
+    let sleeps =
+        || -> Result<u64> { Ok(status_field(recorder.pid(), "voluntary_ctxt_switches")?.parse()?) };
+    let before = sleeps()?;
+    wait::until("memtrace to look ten times", || {
+        bpf::held_by(recorder.pid())?.is_nothing()?;
+        Ok((sleeps()? >= before + 10).then_some(()))
+    })?;
     Ok(recorder)
 }
 
@@ -26,11 +30,14 @@ fn waiting(pid: u32, options: &[&str]) -> Result<Recorder> {
 fn armed_by_a_step(condition: &[&str], said: &str, mut target: Target) -> Result<()> {
     let pid = target.pid;
     let mut recorder = waiting(pid, condition)?;
+    let unarmed = Loads::now()?;
     target.go()?;
     let before = target.settled()?.rss;
     recorder.says(said)?;
     recorder.says(&format!("recording {pid} "))?;
-    bpf::held_by(recorder.pid())?.is_tracing()?;
+    let held = bpf::held_by(recorder.pid())?;
+    held.is_tracing()?;
+    held.is_younger_than(&unarmed)?;
     let truth = target.go()?;
     let report = recorder.stop()?.report(&["--strict"])?;
     check::law(&report)?;

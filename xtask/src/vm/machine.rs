@@ -63,7 +63,7 @@ pub(super) struct Outcome {
     /// Whether it passed, by `binary::test`.
     pub(super) tests: BTreeMap<String, bool>,
     /// Those that passed, but not at the first try.
-    flaky: Vec<String>,
+    pub(super) flaky: Vec<String>,
     /// What doctor does not call ok.
     pub(super) limits: Vec<String>,
     /// What was said of those that failed.

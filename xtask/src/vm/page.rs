@@ -26,7 +26,7 @@ const FOOT: &str = "
 sum: which page, and so which line, grew RSS can no longer be told, and RSS itself is behind. memtrace does not
 guess (docs/decisions/0014). Each command that traces says so in one sentence, ends with exit code 1, loads
 nothing and starts nothing. **Before 5.8** there is no ring buffer either, as `memtrace doctor` says.
-`explain`, `ps` and reports of recordings need neither, and work.
+`explain` and `ps` need neither, and work.
 
 All this is x86-64.
 ";
@@ -56,10 +56,11 @@ fn page(outcomes: &[Outcome]) -> String {
         let sentence = format!("{} (`{binary}`)", name.replace('_', " "));
         row(&sentence, &|one| {
             let cell = match one.tests.get(test) {
+                Some(true) if one.flaky.contains(test) => "yes (at a later try)",
                 Some(true) => "yes",
                 Some(false) => "NO",
                 None if one.has(test) => "NOT RUN",
-                None => "refused",
+                None => "not run (refused)",
             };
             cell.to_owned()
         });
