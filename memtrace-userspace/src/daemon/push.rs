@@ -55,12 +55,15 @@ fn settings_of(push: &config::Push) -> Result<Settings, PushError> {
 /// A store's name, and how pushing to it goes.
 pub type Metered = (String, Meter);
 
+/// Stores that get windows, and how each does.
+pub type Started = (Vec<Box<dyn WindowSink>>, Vec<Metered>);
+
 /// Starts pushing: one thread for each store.
 ///
 /// # Errors
 ///
 /// [`PushError`]: a queue's folder can't be used.
-pub fn start(all: &[Settings]) -> Result<(Vec<Box<dyn WindowSink>>, Vec<Metered>), PushError> {
+pub fn start(all: &[Settings]) -> Result<Started, PushError> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim_end();
     let (mut sinks, mut meters) = (Vec::new(), Vec::new());
