@@ -81,8 +81,11 @@ pub struct Growth {
     pub member: u8,
     /// [`context`].
     pub context: u8,
+    /// One in two to the power of so many changes had its stack walked when this one was made: if it is
+    /// one of those ([`crate::settings::NOT_WALKED`]), it stands for as many.
+    pub thin: u8,
     /// 0.
-    pub reserved: u16,
+    pub reserved: u8,
 }
 const _: () = assert!(size_of::<Growth>() == 40);
 

@@ -70,6 +70,10 @@ pub const SETTLE_LOOKS: u32 = 8;
 /// loops of the target.
 pub const TIMED_ONE_IN: u64 = 61;
 
+/// Stacks are walked for one change in 64 at least, where there is a budget: with fewer, a line would
+/// have to grow by gigabytes to be seen.
+pub const MAX_THIN: u32 = 6;
+
 /// Live blocks that the allocator lens keeps, each some 100 bytes of the kernel's memory. A program
 /// has more of them when it keeps many small blocks outside CPython's arenas; what does not fit is
 /// counted.

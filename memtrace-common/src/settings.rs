@@ -141,11 +141,15 @@ pub struct Space {
     pub shared: u32,
     /// Whether its code objects come and go: [`STABLE`], [`CHECKED`] or [`WATCHED`].
     pub code: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Of its threads' own changes one in two to the power of this has its stack walked, picked at random:
+    /// 0 for all of them. At most [`crate::limits::MAX_THIN`].
+    pub thin: u32,
 }
 
 const _: () = assert!(size_of::<Space>() == 160 + 88 + 32);
+
+/// What stands for the id of a stack that was not walked. Ids are odd.
+pub const NOT_WALKED: u64 = 2;
 
 /// No code was met that is likely to die and leave its address to other code.
 pub const STABLE: u32 = 0;
@@ -198,26 +202,39 @@ pub struct Thread {
 pub struct Request {
     /// `REQUEST_*`.
     pub kind: u32,
-    /// Number for the new space (attach), of the one that is meant (configure), of the only one that is meant
+    /// Number for the new space (attach), of the one that is meant (configure, thin), of the only one that is meant
     /// or 0 (close).
     pub space: u32,
     /// 1 when children are to be followed (attach).
     pub follow: u32,
     /// Set to 1 by the kernel when done.
     pub done: u32,
+    /// [`Space::thin`] (thin).
+    pub thin: u32,
+    /// 0.
+    pub reserved: u32,
     /// For attach and configure.
     pub layout: PyLayout,
     /// The answer to attach: the counters when recording began. The space's own go on at once.
     pub pages: [i64; COUNTERS],
 }
 
-const _: () = assert!(size_of::<Request>() == 208);
+const _: () = assert!(size_of::<Request>() == 216);
 
 impl Request {
     /// A request of this kind that says nothing more.
     #[must_use]
     pub const fn of(kind: u32) -> Self {
-        Self { kind, space: 0, follow: 0, done: 0, layout: PyLayout::NONE, pages: [0; COUNTERS] }
+        Self {
+            kind,
+            space: 0,
+            follow: 0,
+            done: 0,
+            thin: 0,
+            reserved: 0,
+            layout: PyLayout::NONE,
+            pages: [0; COUNTERS],
+        }
     }
 }
 
@@ -231,3 +248,5 @@ pub const REQUEST_WATCHED: u32 = 4;
 pub const REQUEST_CLOSE: u32 = 3;
 /// The same, whether or not the counters say what the last event said.
 pub const REQUEST_CLOSE_ANYWAY: u32 = 5;
+/// Walk the stacks of fewer changes, or of more.
+pub const REQUEST_THIN: u32 = 6;

@@ -1,10 +1,13 @@
 //! A change of an RSS counter, made while one of the target's threads was running: how much,
 //! where, and by which Python stack.
 
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use memtrace_common::event::{Copied, Growth, Returned, call, context, tag};
 use memtrace_common::limits::TIMED_ONE_IN;
-use memtrace_common::settings::{ANON, COUNTERS, FILE, LIVE, SHMEM, SWAP, Space, Thread};
+use memtrace_common::settings::{
+    ANON, COUNTERS, FILE, LIVE, NOT_WALKED, SHMEM, SWAP, Space, Thread,
+};
 use memtrace_common::walk::afresh;
 
 use crate::maps::{PROCESSES, SPACES, field, scratch, thread};
@@ -36,6 +39,10 @@ pub struct Change {
     pages: i32,
     /// 1 when the target's own thread runs.
     by_target: u32,
+    /// [`Space::thin`] as it was when it was decided whether the stack is walked.
+    thin: u32,
+    /// 1 when it is not walked.
+    not_walked: u32,
     /// The system call that the change is made in, when the counter shrank.
     call: Call,
 }
@@ -87,13 +94,30 @@ fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
     }
     let mut thread = if afresh(&change.by_target) != 0 { thread(tid) } else { None };
     let by_target = afresh(&change.by_target) != 0;
-    let mut stack = stack::current(space, task, thread.as_deref_mut(), by_target);
-    if afresh(&change.pages) > 0 && by_target {
-        stack = native::above(space, stack);
+    change.thin = 0;
+    change.not_walked = 0;
+    if by_target && space.thin != 0 {
+        pick(space.thin, change);
+    }
+    let mut stack = NOT_WALKED;
+    if afresh(&change.not_walked) == 0 {
+        stack = stack::current(space, task, thread.as_deref_mut(), by_target);
+        if afresh(&change.pages) > 0 && by_target {
+            stack = native::above(space, stack);
+        }
     }
     if !tell(space, change, task, thread, stack) {
         space.tally.lost_pages[member_index(change)] += i64::from(afresh(&change.pages));
     }
+}
+
+/// Decides whether the stack is walked: of two to the power of `thin` changes one is, whichever.
+#[inline(always)]
+fn pick(thin: u32, change: &mut Change) {
+    change.thin = thin;
+    // SAFETY: a helper without arguments.
+    let random = unsafe { bpf_get_prandom_u32() };
+    change.not_walked = u32::from(random & ((1 << (thin & 31)) - 1) != 0);
 }
 
 /// The changed counter's place among all.
@@ -158,6 +182,7 @@ fn grown(space: &mut Space, change: &Change, stack: u64, address: u64, context: 
         rss_pages: rss_pages(space),
         member: change.member as u8,
         context,
+        thin: change.thin as u8,
         reserved: 0,
     };
     emit::send(space, &record)

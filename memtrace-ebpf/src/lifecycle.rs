@@ -7,8 +7,8 @@ use memtrace_common::limits::SETTLE_LOOKS;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
     ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE,
-    REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_WATCHED, Request, STABLE, Space, Tally,
-    Thread, WATCHED,
+    REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_THIN, REQUEST_WATCHED, Request, STABLE, Space,
+    Tally, Thread, WATCHED,
 };
 
 use crate::maps::{
@@ -54,7 +54,7 @@ fn make_space(
     template.follow = follow;
     template.shared = 0;
     template.code = STABLE;
-    template.reserved = 0;
+    template.thin = 0;
     counter::all_pages(mm, &mut template.tally.pages);
     let template: &Space = template;
     SPACES.insert(mm, template, 0).ok()?;
@@ -88,7 +88,7 @@ pub fn attend(task: Task) {
     }
     let done = match request.kind {
         REQUEST_ATTACH => begin(mm, tgid, request),
-        REQUEST_CONFIGURE | REQUEST_WATCHED => configure(tgid, request),
+        REQUEST_CONFIGURE | REQUEST_WATCHED | REQUEST_THIN => configure(tgid, request),
         REQUEST_CLOSE => close(tgid, request.space, false),
         REQUEST_CLOSE_ANYWAY => close(tgid, request.space, true),
         _ => false,
@@ -113,7 +113,7 @@ fn begin(mm: u64, tgid: u32, request: &mut Request) -> bool {
     true
 }
 
-/// Takes over a layout, if the process is still the one it was made for.
+/// Takes over a layout or another setting, if the process is still the one it was made for.
 #[inline(always)]
 fn configure(tgid: u32, request: &Request) -> bool {
     let Some(process) = PROCESSES.get_ptr(tgid) else { return false };
@@ -122,7 +122,9 @@ fn configure(tgid: u32, request: &Request) -> bool {
     if space.id != request.space {
         return false;
     }
-    if request.kind == REQUEST_WATCHED {
+    if request.kind == REQUEST_THIN {
+        space.thin = request.thin;
+    } else if request.kind == REQUEST_WATCHED {
         space.code = WATCHED;
         // What died unseen before must not be taken for alive.
         space.code_epoch = space.code_epoch.wrapping_add(1);

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 pub use allocated::{Allocated, Blocks, Lens};
 pub use counts::Counts;
+pub use estimate::{Estimate, Estimated, Thinned, Unseen};
 pub use lines::lines_of;
 pub use memory::Memory;
 pub use native::{NativeFigures, NativeFrame, NativeRow};
@@ -17,6 +18,7 @@ use crate::units::{Bytes, Nanos};
 
 pub mod allocated;
 mod counts;
+mod estimate;
 pub mod filter;
 mod lines;
 mod memory;
@@ -146,6 +148,8 @@ pub struct StackFigures {
     pub events: u64,
     /// Highest RSS seen at it.
     pub peak_rss: Bytes,
+    /// What its net growth stands for beyond itself, where not every stack was walked.
+    pub estimate: Estimate,
     /// Blocks, by the allocator lens.
     pub allocated: Allocated,
 }
@@ -198,6 +202,10 @@ pub struct LineFigures {
     pub events: u64,
     /// Events with the line as the leaf.
     pub self_events: u64,
+    /// What `self_net` stands for beyond itself, where not every stack was walked.
+    pub self_estimate: Estimate,
+    /// What `cumulative_net` does.
+    pub cumulative_estimate: Estimate,
     /// Blocks that it allocated itself, by the allocator lens.
     pub self_allocated: Allocated,
     /// Blocks that it or what it called allocated, likewise.
@@ -253,6 +261,8 @@ pub enum Reason {
     Ended,
     /// Of several processes as one: what those that began later had at their beginning.
     BeganLater,
+    /// Growth whose stack was not walked, to keep to a budget.
+    NotWalked,
 }
 
 impl Reason {
@@ -276,6 +286,7 @@ impl Reason {
             Self::BeyondLimit => "beyond the limit of stacks",
             Self::Ended => "ended processes",
             Self::BeganLater => "later processes",
+            Self::NotWalked => "stack not walked, to keep to the budget",
         }
     }
 }

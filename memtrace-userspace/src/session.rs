@@ -5,6 +5,8 @@
 //! shutdown order is written once, in [`Session::finish`].
 
 mod binding;
+mod budget;
+mod calibration;
 mod calls;
 mod child;
 mod counted;
@@ -19,6 +21,7 @@ mod presence;
 mod recognise;
 mod target;
 mod targets;
+mod thinning;
 mod windows;
 
 use std::collections::HashSet;
@@ -29,8 +32,11 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tracing::warn;
 
 pub use binding::Binding;
+pub use calibration::{
+    PAGES as CALIBRATION_PAGES, PAIRS as CALIBRATION_PAIRS, Work as CalibrationWork,
+};
 pub use child::{Child, ChildEnd};
-pub use lens::{CALIBRATION_PAIRS, LensPlan};
+pub use lens::LensPlan;
 pub use machine::Stranger;
 pub use target::Target;
 
@@ -46,6 +52,7 @@ use crate::python::{DiscoverError, Refusal};
 use crate::python::{Discovery, discover};
 use crate::source::TargetFiles;
 use targets::Targets;
+use thinning::Measuring;
 
 /// How often waiting records are fetched when the kernel side has not woken us before.
 const TICK: Duration = Duration::from_millis(20);
@@ -121,6 +128,9 @@ pub struct Plan {
     pub machine: bool,
     /// With the allocator lens.
     pub lens: Option<LensPlan>,
+    /// The part of a target's time that events may take: stacks are walked for as many of them as that
+    /// allows. `None`: for all.
+    pub max_overhead: Option<f64>,
     /// For the kernel side.
     pub options: Options,
 }
@@ -167,14 +177,16 @@ impl Session {
     pub fn open(plan: &Plan) -> Result<Self, SessionError> {
         support::require()?;
         let (mut probes, ring) = Probes::load(&plan.options)?;
+        let measuring = plan.max_overhead.map(|allowed| Measuring::start(allowed));
         if plan.machine {
             probes.expect_every_exec(plan.follow)?;
         }
         probes.attach()?;
+        let thinning = measuring.map(|measuring| measuring.finish(&mut probes));
         // Loading needs ten times the memory of tracing (all of the kernel's BTF); give it back.
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
-        let targets = Targets::new(probes, plan)?;
+        let targets = Targets::new(probes, plan, thinning)?;
         let batch = if plan.options.native { NATIVE_BATCH } else { BATCH };
         let (window, closes) = (plan.window, Instant::now() + plan.window);
         Ok(Self { ring, targets, window, batch, closes })

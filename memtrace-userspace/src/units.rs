@@ -106,3 +106,11 @@ impl Nanos {
         self.0 as f64 / 1e9
     }
 }
+
+/// What may be taken of a time, from 0.1 % to 1000 % of it, as a part of one: `5%`, `2.5`.
+#[must_use]
+pub fn overhead(text: &str) -> Option<f64> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let percent = number.parse::<f64>().ok().filter(|it| (0.1..=1000.0).contains(it))?;
+    Some(percent / 100.0)
+}

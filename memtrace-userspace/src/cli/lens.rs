@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::units::overhead;
+
 /// Which lens, and what of it.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LensArgs {
@@ -12,22 +14,21 @@ pub struct LensArgs {
     /// With the allocator lens, also CPython's small objects, where its build lets them be seen
     #[arg(long, requires = "lens")]
     pub objects: bool,
-    /// With the allocator lens, record every allocation, whatever that costs the target
-    #[arg(long, requires = "lens", conflicts_with = "max_overhead")]
+    /// Record every allocation, and walk the stack of every event, whatever that costs the target. Without
+    /// the allocator lens this is the default
+    #[arg(long, conflicts_with = "max_overhead")]
     pub exact: bool,
-    /// What the allocator lens may cost the target, as a part of its time: 5%. It records in short
-    /// windows, as many as that allows, and estimates the rest
-    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "lens")]
+    /// What tracing may cost the target, as a part of its time: 2%. Of as many events as that allows the
+    /// stack is walked; the others are counted, and lines' figures have estimates beside them. With the
+    /// allocator lens (5% is its default) it is what that may cost: it records in short windows, and
+    /// estimates the rest
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub max_overhead: Option<f64>,
 }
 
 /// As a part of one.
 fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim();
-    match number.parse::<f64>() {
-        Ok(percent) if (0.1..=1000.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("must be from 0.1% to 1000%, like 5%".to_owned()),
-    }
+    overhead(text).ok_or_else(|| "must be from 0.1% to 1000%, like 5%".to_owned())
 }
 
 /// The lenses.

@@ -102,6 +102,7 @@ fn plan(config: &Config, verbose: bool) -> Plan {
         keep_entries: true,
         machine: true,
         lens: None,
+        max_overhead: config.trace.max_overhead.0,
         calls: false,
         options: Options {
             ring_bytes: config.trace.ring.0 as u32,

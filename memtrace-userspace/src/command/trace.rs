@@ -39,6 +39,7 @@ pub(super) fn plan(args: &ProbeArgs, verbose: bool) -> Plan {
             max_overhead: (!args.lens.exact)
                 .then_some(args.lens.max_overhead.unwrap_or(MAX_OVERHEAD)),
         }),
+        max_overhead: if lens { None } else { args.lens.max_overhead },
         options: Options { ring_bytes: ring_bytes(args), native: args.native, verbose, lens },
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use rules::{Rule, Subject};
-pub use values::{Pattern, Size, Time};
+pub use values::{Overhead, Pattern, Size, Time};
 
 use crate::push::{Backend, Form, QueueLimits};
 use crate::report::printable;
@@ -86,6 +86,8 @@ pub struct Trace {
     pub uprobes: bool,
     /// The ring buffer.
     pub ring: Size,
+    /// What events may take of each process's time: stacks are walked for as many as that allows.
+    pub max_overhead: Overhead,
 }
 
 impl Default for Trace {
@@ -96,6 +98,7 @@ impl Default for Trace {
             keep: Time(Duration::from_secs(3600)),
             uprobes: true,
             ring: Size(memtrace_common::limits::DEFAULT_RING_BYTES.into()),
+            max_overhead: Overhead(Some(0.02)),
         }
     }
 }

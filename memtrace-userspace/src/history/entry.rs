@@ -7,7 +7,7 @@
 //! Plain data. Ids are positions in tables that only grow ([`Names`]). How entries lie in a file is
 //! the business of `recording`.
 
-use crate::profile::{Blocks, Ending, Memory, Reason};
+use crate::profile::{Blocks, Ending, Memory, Reason, Unseen};
 use crate::units::{Bytes, Nanos};
 
 /// The number of an address space; never reused in one trace.
@@ -252,6 +252,8 @@ pub struct Change {
     pub events: u64,
     /// Highest RSS at it.
     pub peak_rss: Bytes,
+    /// What it stands for beyond itself, where not every stack was walked.
+    pub unseen: Unseen,
 }
 
 impl Change {
@@ -267,6 +269,7 @@ impl Change {
             released: Bytes::ZERO,
             events: 0,
             peak_rss: Bytes::ZERO,
+            unseen: Unseen::default(),
         }
     }
 
@@ -284,6 +287,7 @@ impl Change {
         self.released += next.released;
         self.events += next.events;
         self.peak_rss = self.peak_rss.max(next.peak_rss);
+        self.unseen += next.unseen;
     }
 }
 

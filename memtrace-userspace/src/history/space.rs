@@ -16,7 +16,7 @@ use super::runs::Runs;
 use super::tables::{Stack, Tables};
 use crate::profile::{
     Allocated, Ending, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead, Place,
-    ProcessProfile, Reason, StackFigures, Unattributed, lines_of,
+    ProcessProfile, Reason, StackFigures, Unattributed, Unseen, lines_of,
 };
 use crate::units::{Bytes, Nanos};
 
@@ -31,6 +31,9 @@ struct Total {
     peak_rss: Bytes,
     /// Net growth from the beginning to the end of the range.
     held: Bytes,
+    unseen: Unseen,
+    /// Variance of what it held at the beginning of the range.
+    variance_before: u64,
 }
 
 /// A space's sums.
@@ -109,6 +112,7 @@ impl SpaceHistory {
             for change in &window.changes {
                 let total = self.totals.entry((change.stack, change.thread)).or_default();
                 total.held += change.net().total();
+                total.variance_before = change.unseen.held_variance(total.variance_before);
             }
             return;
         }
@@ -154,7 +158,7 @@ impl SpaceHistory {
             self.totals = HashMap::new();
         }
         self.totals.retain(|_, total| {
-            *total = Total { held: total.held, ..Total::default() };
+            *total = total.begin_anew();
             total.held != Bytes::ZERO
         });
         self.allocations = AllocationSums::default();
@@ -265,6 +269,13 @@ impl Total {
         self.events += change.events;
         self.peak_rss = self.peak_rss.max(change.peak_rss);
         self.held += change.net().total();
+        self.unseen += change.unseen;
+    }
+
+    /// What is left of it where the range begins anew.
+    fn begin_anew(&self) -> Self {
+        let variance_before = self.unseen.held_variance(self.variance_before);
+        Self { held: self.held, variance_before, ..Self::default() }
     }
 }
 
@@ -339,6 +350,7 @@ impl Summing {
                     released: total.released,
                     events: total.events,
                     peak_rss: total.peak_rss,
+                    estimate: total.unseen.net(total.variance_before),
                     allocated,
                 });
             }

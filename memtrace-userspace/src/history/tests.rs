@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::entry::*;
 use super::*;
-use crate::profile::{Ending, Memory, Reason};
+use crate::profile::{Ending, Memory, Reason, Unseen};
 use crate::units::Bytes;
 
 const SPACE: SpaceId = SpaceId(1);
@@ -62,6 +62,7 @@ fn window(at: u64, rss: i64, peak: i64, changes: &[(u32, i64, i64)]) -> Entry {
         released: Bytes::ZERO,
         events: 1,
         peak_rss: Bytes(peak),
+        unseen: Unseen::default(),
     };
     Entry::Window(Window {
         space: SPACE,

@@ -13,7 +13,7 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::settings::{
     CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
-    REQUEST_CONFIGURE, REQUEST_WATCHED, Ram, Request, Space, Thread,
+    REQUEST_CONFIGURE, REQUEST_THIN, REQUEST_WATCHED, Ram, Request, Space, Thread,
 };
 use tracing::debug;
 
@@ -361,6 +361,19 @@ impl Probes {
     pub fn code_is_watched(&mut self, pid: u32, space: u32) -> Result<bool, KernelError> {
         let request = Request { space, ..Request::of(REQUEST_WATCHED) };
         Ok(self.ask(&[(pid, request)])?.iter().all(|answer| answer.done == 1))
+    }
+
+    /// Has the stacks of spaces walked for one in two to the power of so many of their changes: by
+    /// process, its space and that power. A space that its process has left stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn thin(&mut self, spaces: &[(u32, u32, u32)]) -> Result<(), KernelError> {
+        let request = |(pid, space, thin): &(u32, u32, u32)| {
+            (*pid, Request { space: *space, thin: *thin, ..Request::of(REQUEST_THIN) })
+        };
+        self.ask(&spaces.iter().map(request).collect::<Vec<_>>()).map(drop)
     }
 
     /// Lets go of processes: their counters of this moment are final, and nothing more is

@@ -35,8 +35,15 @@ pub struct Account {
     pub key: StackKey,
     /// Its thread, as the host sees it, or [`OTHER_THREADS`].
     pub tid: u32,
+    /// One in two to the power of so many of such changes had its stack walked: it stands for as many.
+    pub thin: u8,
+    /// The squares of the numbers of pages of its changes where `thin` is not zero: of those that grew,
+    /// and of them what was given back.
+    pub squares: (u64, u64),
     /// Pages that it has grown and nobody has given back, in all windows.
     held: i64,
+    /// Of their changes, the squares.
+    held_squares: u64,
 }
 
 impl Account {
@@ -70,7 +77,7 @@ pub struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     list: Vec<Account>,
-    by_key: HashMap<(StackKey, u32), u32>,
+    by_key: HashMap<(StackKey, u32, u8), u32>,
     /// Threads that are told apart.
     threads: HashSet<u32>,
     /// Places in `list` that nobody uses.
@@ -81,17 +88,18 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// The account of a stack in a thread, made when there is none.
-    pub(super) fn find(&mut self, key: StackKey, tid: u32) -> u32 {
+    /// The account of a stack in a thread, and of changes that stand for as many, made when there is
+    /// none.
+    pub(super) fn find(&mut self, key: StackKey, tid: u32, thin: u8) -> u32 {
         // Nearly every event ends here.
-        if let Some(index) = self.by_key.get(&(key, tid)) {
+        if let Some(index) = self.by_key.get(&(key, tid, thin)) {
             return *index;
         }
         let tid = self.told_apart(tid);
-        if let Some(index) = self.by_key.get(&(key, tid)) {
+        if let Some(index) = self.by_key.get(&(key, tid, thin)) {
             return *index;
         }
-        let account = Account { key, tid, ..Account::default() };
+        let account = Account { key, tid, thin, ..Account::default() };
         let index = match self.free.pop() {
             Some(index) => {
                 self.list[index as usize] = account;
@@ -102,7 +110,7 @@ impl Accounts {
                 self.list.len() as u32 - 1
             }
         };
-        self.by_key.insert((key, tid), index);
+        self.by_key.insert((key, tid, thin), index);
         index
     }
 
@@ -128,12 +136,25 @@ impl Accounts {
         let account = self.at(index);
         account.grown[member] += pages;
         account.held += pages;
+        if account.thin != 0 {
+            let square = pages.unsigned_abs().saturating_mul(pages.unsigned_abs());
+            account.squares.0 += square;
+            account.held_squares += square;
+        }
         self.booked[member] += pages;
     }
 
     pub(super) fn give_back(&mut self, index: u32, member: usize, pages: i64) {
         let account = self.at(index);
         account.returned[member] += pages;
+        if account.thin != 0 {
+            // Whose pages of several changes these are is not known: of each as much as of all.
+            let part = account.held_squares as f64 * pages as f64 / account.held.max(1) as f64;
+            let all = pages >= account.held;
+            let part = if all { account.held_squares } else { part as u64 };
+            account.squares.1 += part;
+            account.held_squares -= part.min(account.held_squares);
+        }
         account.held -= pages;
         self.booked[member] -= pages;
     }
@@ -185,13 +206,13 @@ impl Accounts {
     pub(super) fn close_window(&mut self) -> (Vec<Account>, Vec<Row>) {
         let mut closed = Vec::new();
         for (index, account) in self.list.iter_mut().enumerate() {
-            let (key, tid, held) = (account.key, account.tid, account.held);
+            let Account { key, tid, thin, held, held_squares, .. } = *account;
             if !account.is_idle() {
                 closed.push(*account);
-                *account = Account { key, tid, held, ..Account::default() };
+                *account = Account { key, tid, thin, held, held_squares, ..Account::default() };
             }
-            if held == 0 && self.by_key.get(&(key, tid)) == Some(&(index as u32)) {
-                self.by_key.remove(&(key, tid));
+            if held == 0 && self.by_key.get(&(key, tid, thin)) == Some(&(index as u32)) {
+                self.by_key.remove(&(key, tid, thin));
                 self.free.push(index as u32);
             }
         }

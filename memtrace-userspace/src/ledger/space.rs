@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 
 use memtrace_common::event::{Growth, Moved, Returned, call, context};
-use memtrace_common::settings::{ANON, COUNTERS};
+use memtrace_common::limits::MAX_THIN;
+use memtrace_common::settings::{ANON, COUNTERS, NOT_WALKED};
 
 use super::accounts::{Account, Accounts, Pages, Row, RowKey, rss, without_swap};
 use super::pages::{Extent, PageLedger};
@@ -201,7 +202,7 @@ impl SpaceLedger {
             self.accounts.book(RowKey::OfStack(reason, event.stack), member, pages, 1);
             return;
         }
-        let stack = self.accounts.find(event.stack, event.tid);
+        let stack = self.accounts.find(event.stack, event.tid, thin_of(event));
         self.accounts.grow(stack, member, pages);
         let account = self.accounts.at(stack);
         account.events += 1;
@@ -266,7 +267,7 @@ impl SpaceLedger {
         if let Some(pending) = self.pending.get_mut(&event.tid) {
             pending.expected[member] += pages;
         }
-        let stack = self.accounts.find(event.stack, event.tid);
+        let stack = self.accounts.find(event.stack, event.tid, 0);
         let account = self.accounts.at(stack);
         account.released -= pages;
         account.events += 1;
@@ -340,8 +341,16 @@ impl SpaceLedger {
 
     /// A page was copied on write.
     pub fn copied(&mut self, stack: StackKey, tid: u32) {
-        let stack = self.accounts.find(stack, tid);
+        let stack = self.accounts.find(stack, tid, 0);
         self.accounts.at(stack).copied += 1;
+    }
+}
+
+/// What a change stands for, were its stack walked; one whose stack was not is nothing but itself.
+fn thin_of(event: &Growth) -> u8 {
+    match event.stack {
+        NOT_WALKED => 0,
+        _ => event.thin.min(MAX_THIN as u8),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use memtrace_common::event::{Code, Stack, Text, piece};
 use memtrace_common::limits::{LINE_TABLE_CHUNKS, TEXT_CHUNK};
 use memtrace_common::outcome::Outcome;
+use memtrace_common::settings::NOT_WALKED;
 use memtrace_common::walk::Frame;
 
 use super::native::{Calls, NativeStacks};
@@ -117,6 +118,9 @@ impl StackTable {
         kind: Option<LineTableKind>,
         book: &mut NameBook,
     ) -> StackId {
+        if key == NOT_WALKED {
+            return book.row(Reason::NotWalked, "");
+        }
         let window = self.window;
         if let Some(stack) = self.above.name(key) {
             let below = self.name(stack.below, kind, book);

@@ -8,7 +8,7 @@ use memtrace_common::settings::{ANON, FILE, SHMEM};
 use super::accounts::rss;
 use super::{NameBook, Pages, RowKey, StackTable, WindowFigures};
 use crate::history::entry::{Change, SpaceId, StackId, ThreadId, Window};
-use crate::profile::Memory;
+use crate::profile::{Memory, Unseen};
 use crate::python::LineTableKind;
 use crate::units::{Bytes, Nanos};
 
@@ -57,6 +57,10 @@ pub fn window(
         change.copied += Bytes::from_pages(account.copied);
         change.released += Bytes::from_pages(account.released);
         change.events += account.events;
+        if account.thin != 0 {
+            let pages = (rss(&account.grown), rss(&account.returned));
+            change.unseen += Unseen::of(account.thin, pages, account.squares);
+        }
         change.peak_rss = change.peak_rss.max(Bytes::from_pages(i64::from(account.peak_rss)));
     }
     for row in &figures.rows {

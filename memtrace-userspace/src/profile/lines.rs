@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Allocated, LineFigures, Memory, Place, StackFigures};
+use super::{Allocated, Estimate, LineFigures, Memory, Place, StackFigures};
 use crate::units::Bytes;
 
-/// The lines of these stacks, largest net growth of their own first.
+/// The lines of these stacks, largest net growth of their own (as estimated, where it is) first.
 #[must_use]
 pub fn lines_of(stacks: &[StackFigures]) -> Vec<LineFigures> {
     let mut lines: HashMap<&Arc<Place>, LineFigures> = HashMap::new();
@@ -23,6 +23,7 @@ pub fn lines_of(stacks: &[StackFigures]) -> Vec<LineFigures> {
                 line.copied += stack.copied;
                 line.released += stack.released;
                 line.self_events += stack.events;
+                line.self_estimate += stack.estimate;
                 line.self_allocated += &stack.allocated;
             }
             if seen.insert(place) {
@@ -30,12 +31,16 @@ pub fn lines_of(stacks: &[StackFigures]) -> Vec<LineFigures> {
                 line.cumulative_resident += stack.resident;
                 line.peak_rss = line.peak_rss.max(stack.peak_rss);
                 line.events += stack.events;
+                line.cumulative_estimate += stack.estimate;
                 line.cumulative_allocated += &stack.allocated;
             }
         }
     }
     let mut lines: Vec<LineFigures> = lines.into_values().collect();
-    let rank = |line: &LineFigures| (line.self_net.total(), line.cumulative_net);
+    let rank = |line: &LineFigures| {
+        let (own, all) = (line.self_estimate.more, line.cumulative_estimate.more);
+        (line.self_net.total() + own, line.cumulative_net + all)
+    };
     lines.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.place.cmp(&b.place)));
     lines
 }
@@ -54,6 +59,8 @@ pub(super) fn untouched(place: &Arc<Place>) -> LineFigures {
         peak_rss: Bytes::ZERO,
         events: 0,
         self_events: 0,
+        self_estimate: Estimate::default(),
+        cumulative_estimate: Estimate::default(),
         self_allocated: Allocated::default(),
         cumulative_allocated: Allocated::default(),
     }
@@ -80,6 +87,7 @@ mod tests {
             released: Bytes::ZERO,
             events: 1,
             peak_rss: Bytes(peak),
+            estimate: Estimate::default(),
             allocated: Allocated::default(),
         }
     }

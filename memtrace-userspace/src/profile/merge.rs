@@ -145,6 +145,7 @@ impl Stacks {
                 sum.released += stack.released;
                 sum.events += stack.events;
                 sum.peak_rss = sum.peak_rss.max(stack.peak_rss);
+                sum.estimate += stack.estimate;
             }
         }
     }

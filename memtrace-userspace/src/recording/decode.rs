@@ -15,7 +15,7 @@ use crate::history::entry::{
     Window,
 };
 use crate::history::{Entry, Head};
-use crate::profile::{Ending, Memory, Reason};
+use crate::profile::{Ending, Memory, Reason, Unseen};
 use crate::units::{Bytes, Nanos, PAGE};
 
 /// The last second that has a date with a year of four digits.
@@ -148,7 +148,7 @@ fn some(ids: &mut Ids, count: u32) -> Result<Vec<u32>, Wrong> {
 }
 
 /// All reasons that the format has.
-pub(super) const REASONS: [Reason; 16] = [
+pub(super) const REASONS: [Reason; 17] = [
     Reason::NativeThread,
     Reason::InterpreterStartup,
     Reason::NotPython,
@@ -165,6 +165,7 @@ pub(super) const REASONS: [Reason; 16] = [
     Reason::BeyondLimit,
     Reason::Ended,
     Reason::BeganLater,
+    Reason::NotWalked,
 ];
 
 fn reason(number: u32) -> Option<Reason> {
@@ -210,6 +211,9 @@ fn window(mut wire: wire::Window, so_far: &SoFar) -> Result<Window, Wrong> {
         [bytes(wire.returned_anon)?, bytes(wire.returned_file)?, bytes(wire.returned_shmem)?];
     let (copied, released) = (bytes(wire.copied)?, bytes(wire.released)?);
     let below_peak = bytes(wire.peak_rss)?;
+    let unseen = (bytes(wire.unseen_grown)?, bytes(wire.unseen_returned)?);
+    let variances =
+        (Column::of(wire.grown_variance, count)?, Column::of(wire.returned_variance, count)?);
     let of = |[anon, file, shmem]: &[Column<i64>; 3], at: usize| Memory {
         anon: Bytes(anon.at(at)),
         file: Bytes(file.at(at)),
@@ -227,6 +231,12 @@ fn window(mut wire: wire::Window, so_far: &SoFar) -> Result<Window, Wrong> {
             events: events.at(at),
             // Below the peak, which is only known when RSS is.
             peak_rss: Bytes(below_peak.at(at)),
+            unseen: Unseen {
+                grown: Bytes(unseen.0.at(at)),
+                returned: Bytes(unseen.1.at(at)),
+                grown_variance: variances.0.at(at),
+                returned_variance: variances.1.at(at),
+            },
         });
     }
     let space = SpaceId(wire.space);

@@ -112,6 +112,7 @@ pub(super) const fn reason_number(reason: Reason) -> u32 {
         Reason::BeyondLimit => 14,
         Reason::Ended => 15,
         Reason::BeganLater => 16,
+        Reason::NotWalked => 17,
     }
 }
 
@@ -196,6 +197,10 @@ fn window(window: &Window, so_far: &SoFar) -> wire::Window {
     wire.returned_shmem = bytes(&|change| change.returned.shmem.0);
     wire.copied = bytes(&|change| change.copied.0);
     wire.released = bytes(&|change| change.released.0);
+    wire.unseen_grown = bytes(&|change| change.unseen.grown.0);
+    wire.unseen_returned = bytes(&|change| change.unseen.returned.0);
+    wire.grown_variance = column(&window.changes, |change| change.unseen.grown_variance);
+    wire.returned_variance = column(&window.changes, |change| change.unseen.returned_variance);
     wire.peak_rss = bytes(&|change| beyond(window.peak, change.peak_rss));
     in_pages(&mut wire);
     wire
@@ -229,6 +234,8 @@ pub(super) fn figures(wire: &mut wire::Window) -> Vec<&mut i64> {
         &mut wire.copied,
         &mut wire.released,
         &mut wire.peak_rss,
+        &mut wire.unseen_grown,
+        &mut wire.unseen_returned,
     ] {
         figures.extend(column);
     }

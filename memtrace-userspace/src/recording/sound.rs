@@ -268,6 +268,8 @@ struct Sums {
     allocated: u64,
     events: u64,
     time: u64,
+    /// Of estimates.
+    variance: u64,
 }
 
 impl Sums {
@@ -300,7 +302,15 @@ impl Sums {
         self.bytes(change.copied)?;
         self.bytes(change.released)?;
         self.one(change.peak_rss)?;
+        self.bytes(change.unseen.grown)?;
+        self.bytes(change.unseen.returned)?;
+        self.variance(change.unseen.grown_variance)?;
+        self.variance(change.unseen.returned_variance)?;
         self.events(change.events)
+    }
+
+    fn variance(&mut self, variance: u64) -> Result<(), Unsound> {
+        add(&mut self.variance, variance, MAX_COUNT)
     }
 
     fn events(&mut self, events: u64) -> Result<(), Unsound> {

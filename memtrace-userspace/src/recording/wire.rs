@@ -211,6 +211,16 @@ pub(super) struct Window {
 
     #[prost(uint64, tag = "22")]
     pub(super) userspace_cpu: u64,
+
+    #[prost(sint64, repeated, tag = "23")]
+    pub(super) unseen_grown: Vec<i64>,
+    #[prost(sint64, repeated, tag = "24")]
+    pub(super) unseen_returned: Vec<i64>,
+    /// In pages by pages.
+    #[prost(uint64, repeated, tag = "25")]
+    pub(super) grown_variance: Vec<u64>,
+    #[prost(uint64, repeated, tag = "26")]
+    pub(super) returned_variance: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

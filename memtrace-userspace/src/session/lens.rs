@@ -28,8 +28,6 @@ use crate::python::maps::Mappings;
 use crate::python::{Images, Interpreter, TargetMemory};
 use crate::units::{Bytes, Nanos};
 
-pub use calibrate::PAIRS as CALIBRATION_PAIRS;
-
 /// What the user wants of the lens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LensPlan {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use memtrace_common::settings::{COUNTERS, Tally};
 
+use super::budget::Budget;
 use super::calls::Calls;
 use crate::kernel::ProcessProbe;
 use crate::ledger::{SpaceLedger, StackTable};
@@ -75,6 +76,8 @@ pub struct Target {
     pub notes: Vec<String>,
     /// Likewise, of the allocator lens.
     pub lens_notes: Vec<String>,
+    /// What walks of its stacks may cost, where that is bounded.
+    pub(super) budget: Option<Budget>,
     /// Where a uprobe on the death of code objects goes, until it is there.
     pub code_dealloc: Option<ProbePoint>,
     /// That uprobe.
@@ -106,6 +109,7 @@ impl Target {
             told: Tally::default(),
             notes: Vec::new(),
             lens_notes: Vec::new(),
+            budget: None,
             code_dealloc: None,
             code_probe: None,
             eval_probe: None,

@@ -17,6 +17,7 @@ use super::lens::Lenses;
 use super::machine::Machine;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
+use super::thinning::Thinning;
 use super::{Plan, SessionError, Traced};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
 use crate::native::{NativeFiles, NativeProcess};
@@ -52,16 +53,22 @@ pub(super) struct Targets {
     kills: Kills,
     pub(super) natives: NativeFiles,
     pub(super) lenses: Option<Lenses>,
+    pub(super) thinning: Option<Thinning>,
 }
 
 impl Targets {
-    pub(super) fn new(mut probes: Probes, plan: &Plan) -> Result<Self, KernelError> {
+    pub(super) fn new(
+        mut probes: Probes,
+        plan: &Plan,
+        thinning: Option<Thinning>,
+    ) -> Result<Self, KernelError> {
         let lenses = match plan.lens {
             Some(lens) => Some(Lenses::new(lens, &mut probes)?),
             None => None,
         };
         Ok(Self {
             lenses,
+            thinning,
             probes,
             targets: HashMap::new(),
             order: Vec::new(),
@@ -116,7 +123,8 @@ impl Targets {
             || self.targets.values().any(Target::is_live)
     }
 
-    fn add(&mut self, target: Target) {
+    fn add(&mut self, mut target: Target) {
+        target.budget = self.thinning.as_ref().map(|thinning| thinning.budget(target.pid));
         self.order.push(target.space);
         target.tell_beginning(&mut self.journal);
         self.targets.insert(target.space, target);
@@ -353,6 +361,7 @@ impl Targets {
             self.probes.log();
             self.find_ended();
             self.watch_code()?;
+            self.thin()?;
             self.bindings.tend(&mut self.probes, &mut self.targets);
             self.tell_grown_interpreters(false)?;
         } else {

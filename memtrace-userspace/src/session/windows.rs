@@ -103,7 +103,13 @@ impl Target {
             space: self.id(),
             python: self.python.as_ref().map(|known| known.version.clone()),
             command: self.command.clone(),
-            notes: self.notes.iter().chain(&self.lens_notes).cloned().collect(),
+            notes: self
+                .notes
+                .iter()
+                .chain(&self.lens_notes)
+                .cloned()
+                .chain(self.note_of_budget())
+                .collect(),
         }));
     }
 

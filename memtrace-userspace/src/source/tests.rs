@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
+use crate::profile::Estimate;
 
 /// A target whose root is a directory of ours: what a chroot or a container looks like.
 fn rooted(root: &Path, directory: &str) -> TargetFiles {
@@ -157,6 +158,8 @@ fn only_files_that_the_table_shows_are_read() {
         copied: Bytes::ZERO,
         released: Bytes::ZERO,
         peak_rss: Bytes(net),
+        self_estimate: Estimate::default(),
+        cumulative_estimate: Estimate::default(),
         events: 1,
         self_events: 1,
         self_allocated: crate::profile::Allocated::default(),

@@ -9,7 +9,7 @@ use memtrace::history::entry::{
     StackName, TextId, ThreadId, ThreadName, Window,
 };
 use memtrace::history::{Entry, Head};
-use memtrace::profile::{Blocks, Ending, Memory, Reason};
+use memtrace::profile::{Blocks, Ending, Memory, Reason, Unseen};
 use memtrace::units::{Bytes, Nanos};
 
 pub(crate) fn head() -> Head {
@@ -258,6 +258,19 @@ impl Course {
             released: self.random.bytes(in_pages),
             events: self.random.below(1 << 20),
             peak_rss: self.random.bytes(in_pages),
+            unseen: self.unseen(in_pages),
+        }
+    }
+
+    fn unseen(&mut self, in_pages: bool) -> Unseen {
+        if !self.random.one_in(4) {
+            return Unseen::default();
+        }
+        Unseen {
+            grown: self.random.bytes(in_pages),
+            returned: self.random.bytes(in_pages),
+            grown_variance: self.random.below(1 << 30),
+            returned_variance: self.random.below(1 << 20),
         }
     }
 

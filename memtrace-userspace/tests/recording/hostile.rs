@@ -192,9 +192,9 @@ fn stop_of(stream: &[u8]) -> Stop {
 }
 
 /// What reading a file may need at most: what its bytes stand for at the most that is allowed, in
-/// memory up to 128 times as much (a change of one byte has twelve figures), and some buffers.
+/// memory up to 160 times as much (a change of one byte has sixteen figures), and some buffers.
 pub(crate) fn limit(file_bytes: usize) -> usize {
-    (512 << 10) + ((16 << 10) + 64 * file_bytes) * 128
+    (512 << 10) + ((16 << 10) + 64 * file_bytes) * 160
 }
 
 #[test]

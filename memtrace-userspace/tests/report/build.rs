@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use memtrace::profile::{
-    Allocated, Blocks, Ending, FunctionSpan, Lens, LineFigures, Memory, Moment, Overhead, Place,
-    ProcessProfile, Profile, Reason, StackFigures, Thread, Unattributed, lines_of,
+    Allocated, Blocks, Ending, Estimate, FunctionSpan, Lens, LineFigures, Memory, Moment, Overhead,
+    Place, ProcessProfile, Profile, Reason, StackFigures, Thread, Unattributed, lines_of,
 };
 use memtrace::units::{Bytes, Nanos};
 
@@ -73,6 +73,8 @@ pub(crate) fn line(file: &str, function: &str, first: u32, line: u32, net: Memor
         copied: Bytes::ZERO,
         released: Bytes::ZERO,
         peak_rss: Bytes::ZERO,
+        self_estimate: Estimate::default(),
+        cumulative_estimate: Estimate::default(),
         events: 1,
         self_events: 1,
         self_allocated: Allocated::default(),
@@ -93,6 +95,7 @@ pub(crate) fn stack(thread: usize, frames: &[&LineFigures], grown: Memory) -> St
         released: Bytes::ZERO,
         events: 1,
         peak_rss: Bytes::ZERO,
+        estimate: Estimate::default(),
         allocated: Allocated::default(),
     }
 }

@@ -17,7 +17,8 @@
 use std::sync::Arc;
 
 use memtrace::profile::{
-    Memory, Overhead, Place, ProcessProfile, Profile, Reason, StackFigures, Thread, lines_of,
+    Estimate, Memory, Overhead, Place, ProcessProfile, Profile, Reason, StackFigures, Thread,
+    lines_of,
 };
 use memtrace::units::Nanos;
 
@@ -70,6 +71,7 @@ fn stack(
         released: mib(returned),
         events,
         peak_rss: mib(20.0 + grown - returned),
+        estimate: Estimate::default(),
         allocated: memtrace::profile::Allocated::default(),
     }
 }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use memtrace::profile::{
-    Allocated, Ending, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile, Profile,
-    Reason, StackFigures, Thread, Unattributed, lines_of,
+    Allocated, Ending, Estimate, FunctionSpan, Memory, Moment, Overhead, Place, ProcessProfile,
+    Profile, Reason, StackFigures, Thread, Unattributed, lines_of,
 };
 use memtrace::report::{SourceText, SourceTexts};
 use memtrace::units::{Bytes, Nanos};
@@ -291,6 +291,7 @@ fn untouched(story: &Story) -> StackFigures {
         released: Bytes::ZERO,
         events: 0,
         peak_rss: Bytes::ZERO,
+        estimate: Estimate::default(),
         allocated: Allocated::default(),
     }
 }

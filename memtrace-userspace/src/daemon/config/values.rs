@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::units::overhead;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::de::{Deserialize, Deserializer, Error};
 
@@ -34,6 +35,24 @@ impl<'de> Deserialize<'de> for Size {
         let text = text(from, "a size in quotes, like \"48MiB\"")?;
         text.parse::<bytesize::ByteSize>().map(|size| Self(size.as_u64())).map_err(|_| {
             D::Error::custom(format!("{text:?} is no size; write it like \"48MiB\" or \"1GiB\""))
+        })
+    }
+}
+
+/// `"2%"`, or `"any"` where nothing bounds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Overhead(pub Option<f64>);
+
+impl<'de> Deserialize<'de> for Overhead {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = text(from, "a part in quotes, like \"2%\", or \"any\"")?;
+        if text == "any" {
+            return Ok(Self(None));
+        }
+        overhead(&text).map(|part| Self(Some(part))).ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} must be from 0.1% to 1000%, like \"2%\", or \"any\" for all that it takes"
+            ))
         })
     }
 }

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use super::*;
 use crate::daemon::group::GroupId;
 use crate::profile::{
-    Allocated, Counts, Ending, Memory, Overhead, Place, ProcessProfile, StackFigures, Thread,
+    Allocated, Counts, Ending, Estimate, Memory, Overhead, Place, ProcessProfile, StackFigures,
+    Thread,
 };
 use crate::push::Form;
 use crate::units::Bytes;
@@ -26,6 +27,7 @@ fn process(pid: u32) -> ProcessProfile {
         released: Bytes::ZERO,
         events: 1,
         peak_rss: Bytes(4096),
+        estimate: Estimate::default(),
     };
     ProcessProfile {
         pid,

@@ -36,6 +36,7 @@ impl Case {
             rss_pages,
             member: member as u8,
             context,
+            thin: 0,
             reserved: 0,
         });
         self.holds();
@@ -280,6 +281,7 @@ fn growth(tid: u32, stack: u64, address: u64) -> Growth {
         rss_pages: 0,
         member,
         context,
+        thin: 0,
         reserved: 0,
     }
 }

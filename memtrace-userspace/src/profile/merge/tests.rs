@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::*;
+use crate::profile::Estimate;
 
 fn anon(bytes: i64) -> Memory {
     Memory { anon: Bytes(bytes), ..Memory::ZERO }
@@ -31,6 +32,7 @@ fn process(pid: u32, before: i64, lines: &[(u32, i64)], at: u64, ending: Ending)
         released: Bytes::ZERO,
         events: 1,
         peak_rss: Bytes(before + grown),
+        estimate: Estimate::default(),
     };
     let stacks: Vec<StackFigures> = lines.iter().map(stack).collect();
     let grown: i64 = lines.iter().map(|(_, grown)| grown).sum();

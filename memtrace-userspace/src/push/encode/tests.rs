@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use super::*;
 use crate::profile::{
-    Allocated, Ending, Memory, Overhead, Place, ProcessProfile, Profile, Reason, StackFigures,
-    Unattributed,
+    Allocated, Ending, Estimate, Memory, Overhead, Place, ProcessProfile, Profile, Reason,
+    StackFigures, Unattributed,
 };
 use crate::push::Identity;
 use crate::units::{Bytes, Nanos};
@@ -40,6 +40,7 @@ fn process(pid: u32, stacks: usize) -> ProcessProfile {
             released: Bytes(0),
             events: 1,
             peak_rss: Bytes(0),
+            estimate: Estimate::default(),
         }
     };
     let row = Unattributed {

@@ -19,6 +19,7 @@ pub(super) fn meaning(reason: Reason) -> &'static str {
         Reason::Remainder => "the counter moved in a way that no event told",
         Reason::BeyondLimit => "lines of more stacks than the daemon may name",
         Reason::Ended => "what processes that ended took with them",
+        Reason::NotWalked => "growth of lines whose stacks were not walked, to keep to the budget",
         Reason::BeganLater => "what processes that began later had at their beginning",
     }
 }

@@ -1,11 +1,7 @@
 //! What a hit costs on this machine: a child of memtrace's own allocates and frees, with the lens's probes
 //! in it and without.
-//!
-//! The child is this program again (`memtrace calibrate`, hidden): it waits for a line on its standard
-//! input, does a round, says how many nanoseconds a pair took, and ends with its input.
 
-use std::io::{BufRead as _, BufReader, Error, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Error;
 
 use memtrace_common::layout::PyLayout;
 use memtrace_common::lens::WEIGHT_ONE;
@@ -14,49 +10,14 @@ use super::watch::Watch;
 use crate::allocator::{self, SeenFiles};
 use crate::kernel::Probes;
 use crate::python::maps::Mappings;
+use crate::session::calibration::{Calibration, Work};
 use crate::session::pace::Costs;
-
-/// Pairs of calls in a round.
-pub const PAIRS: u32 = 5_000;
-/// The best of so many rounds counts: other work on the machine only adds.
-const ROUNDS: usize = 3;
 
 /// Measures it.
 pub(super) fn calibrate(probes: &mut Probes) -> Result<Costs, Error> {
-    let mut child = Command::new("/proc/self/exe")
-        .arg("calibrate")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let pid = child.id();
-    let measured = match (child.stdin.take(), child.stdout.take()) {
-        (Some(mut input), Some(output)) => {
-            let mut output = BufReader::new(output);
-            let mut round = || -> Result<f64, Error> {
-                let mut best = f64::INFINITY;
-                for _ in 0..ROUNDS {
-                    input.write_all(b"\n")?;
-                    let mut line = String::new();
-                    output.read_line(&mut line)?;
-                    best = best.min(line.trim().parse().map_err(Error::other)?);
-                }
-                Ok(best)
-            };
-            measure(pid, probes, &mut round)
-        }
-        _ => Err(Error::other("no pipes")),
-    };
-    // It ends when its input does; a zombie is collected here.
-    child.wait()?;
-    measured
-}
-
-fn measure(
-    pid: u32,
-    probes: &mut Probes,
-    round: &mut dyn FnMut() -> Result<f64, Error>,
-) -> Result<Costs, Error> {
+    let mut child = Calibration::start()?;
+    let pid = child.pid();
+    let mut round = || child.round(Work::Allocations);
     let without = round()?;
     let libraries = allocator::libraries(pid, &Mappings::of(pid)?, &mut SeenFiles::new());
     let begun = probes.begin(pid, &PyLayout::NONE, false).map_err(Error::other)?;
