@@ -187,7 +187,7 @@ pub struct FormArgs {
     #[arg(long)]
     pub temporary: bool,
     /// Further columns of the table: Self, Resident, Returned, Faults, Anon, File, Shmem, Copied,
-    /// Released
+    /// Released, Estimate
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub columns: Vec<Column>,
 }

@@ -116,6 +116,7 @@ impl Replayed {
                 released: Bytes(returned * PAGE),
                 events: grown.unsigned_abs(),
                 peak_rss: Bytes(peak),
+                unseen: memtrace::profile::Unseen::default(),
             });
         }
         let late = u64::from(self.below(20_000_000));

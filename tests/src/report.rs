@@ -47,6 +47,8 @@ pub struct Process {
     pub lost_bytes: i64,
     /// Per line.
     pub lines: Vec<Line>,
+    /// What was left out to keep to a budget; absent where nothing was.
+    pub thinned: Option<Thinned>,
     /// What limits these figures, and keys that this harness doesn't know.
     #[serde(flatten)]
     pub more: serde_json::Map<String, serde_json::Value>,
@@ -171,6 +173,16 @@ pub struct Line {
     #[serde(flatten)]
     pub blocks: Blocks,
     pub occurrences: Option<u64>,
+    pub estimated_bytes: Option<i64>,
+    pub estimated_interval: Option<[i64; 2]>,
+}
+
+/// What was left out to keep to a budget.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs, reason = "as in the report")]
+pub struct Thinned {
+    pub events_not_walked: u64,
+    pub not_walked_bytes: i64,
 }
 
 /// One source line's own figures, over all functions that share it.

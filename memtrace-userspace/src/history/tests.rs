@@ -124,6 +124,34 @@ fn the_whole_of_time_is_the_sum_of_its_windows() {
     assert_eq!(process.moments[1].changes, [(0, Bytes(500))]);
 }
 
+/// Line 3 has 100 pages walked that stand for 400 each, then half of both given back.
+#[test]
+fn what_walked_pages_stand_for_goes_with_them_and_the_law_holds_without_it() {
+    let part = |at, (grown, returned): (i64, i64)| {
+        let mut entry = window(at, 1000, 1000, &[(0, 4096 * grown, 4096 * returned)]);
+        if let Entry::Window(window) = &mut entry {
+            window.rss = anon(1000 + 4096 * 100 * if at == 10 { 1 } else { 0 });
+            let squares = (grown.cast_unsigned(), returned.cast_unsigned());
+            window.changes[0].unseen = Unseen::of(2, (grown, returned), squares);
+        }
+        entry
+    };
+    let estimate = |range| {
+        let mut history = History::new(head(), range);
+        for entry in [names(), began(), part(10, (100, 0)), part(20, (0, 100))] {
+            history.add(&entry).unwrap();
+        }
+        let process = history.profile().processes.remove(0);
+        assert_eq!(process.law_gap(), Memory::ZERO);
+        let line = process.lines.iter().find(|line| line.place.line == 3).unwrap();
+        (line.self_estimate.more.0 / 4096, line.self_estimate.variance)
+    };
+    assert_eq!(estimate(Nanos(0)..=Nanos(10)), (300, 1200));
+    assert_eq!(estimate(WHOLE), (0, 0));
+    // As sure as what was grown before.
+    assert_eq!(estimate(Nanos(10)..=Nanos(20)), (-300, 1200));
+}
+
 #[test]
 fn a_range_begins_with_the_rss_of_its_beginning_and_the_law_holds_in_it() {
     let profile = history(Nanos(10)..=Nanos(20)).profile();

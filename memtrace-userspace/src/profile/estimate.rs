@@ -51,13 +51,11 @@ impl Unseen {
     /// pages of before, and who those of the range, is not known: the larger variance is taken.
     #[must_use]
     pub fn net(&self, before: u64) -> Estimate {
-        let (grown, returned) = (self.grown_variance, self.returned_variance);
-        Estimate {
-            more: self.grown - self.returned,
-            variance: grown
-                .saturating_sub(returned)
-                .saturating_add(before.min(returned).saturating_mul(2)),
-        }
+        let (grown, returned) =
+            (i128::from(self.grown_variance), i128::from(self.returned_variance));
+        let variance = grown - returned + 2 * returned.min(before.into());
+        let variance = u64::try_from(variance.max(0)).unwrap_or(u64::MAX);
+        Estimate { more: self.grown - self.returned, variance }
     }
 
     /// The variance of what is held at the end of the range, `before` being that at its beginning.

@@ -23,7 +23,7 @@ use crate::profile::{
 use crate::units::{Bytes, Nanos};
 
 /// The first row.
-const HEADER: [&str; 54] = [
+const HEADER: [&str; 57] = [
     "kind",
     "process",
     "pid",
@@ -78,6 +78,9 @@ const HEADER: [&str; 54] = [
     "oldest_live_ns",
     "occurrences",
     "evaluations",
+    "estimated_bytes",
+    "estimated_low_bytes",
+    "estimated_high_bytes",
 ];
 
 /// Writes all rows, the lines sorted by their own `sort`, largest first.
@@ -87,12 +90,20 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
     for (process, number) in profile.processes.iter().zip(1..) {
         let same = Row { process: number, pid: process.pid, ..Row::default() };
         rows.serialize(Row::new(&same, "before", process.before))?;
+        let thinned = process.thinned();
         let quiet = process.counts.quiet_lines(&process.lines);
         let mut lines: Vec<_> = process.lines.iter().chain(&quiet).collect();
         lines.sort_by_key(|line| Reverse(sort.of_line(line))); // stable: else as they were
         for line in lines {
             let occurrences = process.counts.executions_of(&line.place);
-            let row = Row { occurrences, ..Row::line(&same, line) };
+            let estimated = thinned.map(|thinned| thinned.of_self(line));
+            let row = Row {
+                occurrences,
+                estimated_bytes: estimated.map(|it| it.bytes),
+                estimated_low_bytes: estimated.map(|it| it.interval.0),
+                estimated_high_bytes: estimated.map(|it| it.interval.1),
+                ..Row::line(&same, line)
+            };
             rows.serialize(row.with_allocated(&line.self_allocated, process.lens))?;
         }
         for row in &process.unattributed {
@@ -171,6 +182,9 @@ struct Row<'a> {
     oldest_live_ns: Option<Nanos>,
     occurrences: Option<u64>,
     evaluations: Option<u64>,
+    estimated_bytes: Option<Bytes>,
+    estimated_low_bytes: Option<Bytes>,
+    estimated_high_bytes: Option<Bytes>,
 }
 
 impl<'a> Row<'a> {

@@ -13,12 +13,14 @@ use serde::Serialize;
 use self::escape::TerminalSafe;
 use self::native::Native;
 use crate::profile::{
-    Ending, Lens, LineFigures, Memory, Moment, NativeFigures, ProcessProfile, Profile, Unattributed,
+    Ending, Lens, LineFigures, Memory, Moment, NativeFigures, ProcessProfile, Profile, Thinned,
+    Unattributed,
 };
 use crate::units::{Bytes, Nanos};
 
 mod allocations;
 pub(super) mod escape;
+mod estimates;
 mod native;
 
 /// The name of this form.
@@ -77,6 +79,8 @@ struct Process<'a> {
     overhead: Cost,
     #[serde(skip_serializing_if = "Option::is_none")]
     allocator: Option<allocations::Allocator>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinned: Option<estimates::Walks>,
     notes: &'a [String],
     lines: Vec<Line<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -140,6 +144,8 @@ struct Line<'a> {
     self_events: u64,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     allocated: Option<allocations::LineFigures>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    estimates: Option<estimates::LineFigures>,
     /// Executions, where they were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     occurrences: Option<u64>,
@@ -179,6 +185,7 @@ impl<'a> Process<'a> {
     fn of((process, beside): (&'a ProcessProfile, &'a Beside)) -> Self {
         let attributed = process.attributed();
         let law_gap = process.law_gap();
+        let thinned = process.thinned();
         Self {
             pid: process.pid,
             parent_pid: process.parent,
@@ -209,12 +216,13 @@ impl<'a> Process<'a> {
                 userspace_cpu_ns: process.overhead.userspace_cpu,
             },
             allocator: process.lens.map(|lens| allocations::Allocator::of(process, &lens)),
+            thinned: thinned.as_ref().map(estimates::Walks::of),
             notes: &process.notes,
             lines: process
                 .lines
                 .iter()
                 .chain(&beside.quiet)
-                .map(|line| Line::of(line, process))
+                .map(|line| Line::of(line, process, thinned.as_ref()))
                 .collect(),
             native: beside.native.iter().map(Native::of).collect(),
             evaluations: process.counts.evaluations.as_ref().map(|counts| {
@@ -263,7 +271,7 @@ impl<'a> UnattributedRow<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(line: &'a LineFigures, process: &ProcessProfile) -> Self {
+    fn of(line: &'a LineFigures, process: &ProcessProfile, thinned: Option<&Thinned>) -> Self {
         Self {
             file: &line.place.file,
             line: line.place.line,
@@ -282,6 +290,7 @@ impl<'a> Line<'a> {
             events: line.events,
             self_events: line.self_events,
             allocated: process.lens.map(|lens| allocations::LineFigures::of(line, &lens)),
+            estimates: thinned.map(|thinned| estimates::LineFigures::of(line, thinned)),
             occurrences: process.counts.executions_of(&line.place),
         }
     }

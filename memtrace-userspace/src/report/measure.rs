@@ -83,11 +83,11 @@ impl Measure {
         }
     }
 
-    /// A line's own figure.
+    /// A line's own figure, to sort by: its net growth is the estimated one, where it is one.
     pub(super) fn of_line(self, line: &LineFigures) -> i64 {
         match self {
             Self::Grown => line.self_grown.0,
-            Self::Net => line.self_net.total().0,
+            Self::Net => (line.self_net.total() + line.self_estimate.more).0,
             Self::Resident => line.self_resident.0,
             Self::Events => count(line.self_events),
             Self::Allocated => line.self_allocated.all.bytes.0,

@@ -95,7 +95,10 @@ pub fn write(
     let shown: Vec<_> = shown.iter().map(|index| &profile.processes[*index]).collect();
     let counted = shown.iter().any(|process| process.counts.executions.is_some());
     if counted || shown.iter().any(|process| !process.lines.is_empty()) {
-        legend::write(out, counted, options)?;
+        let thinned = shown.iter().find(|process| process.thinned().is_some());
+        let columns = thinned.map(|process| functions::columns(process, options));
+        let columns = columns.unwrap_or_else(|| options.columns.clone());
+        legend::write(out, counted, thinned.is_some(), &columns, options)?;
     }
     Ok(())
 }

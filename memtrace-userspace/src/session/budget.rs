@@ -9,7 +9,8 @@ use memtrace_common::limits::MAX_THIN;
 
 /// What is not spent in so much of the target's time may be spent later, or was spent too early.
 const SAVED: f64 = 10e9;
-/// What was saved is spent over so much of its time.
+/// Were all of it saved, it would be spent over so much of its time; the less there is, the slower, so
+/// that little changes once the budget is used up.
 const SPENT_OVER: f64 = 0.5e9;
 /// The target must have run for so long before anything is decided.
 const LEAST: f64 = 5e6;
@@ -137,7 +138,8 @@ impl Budget {
     /// How many are to be walked, by what events cost and how many there are.
     fn wanted(&self) -> u32 {
         // Of a nanosecond of the target's own.
-        let may = self.allowed + self.saved / SPENT_OVER;
+        let part_saved = self.saved / (self.allowed * SAVED);
+        let may = self.allowed + self.saved * part_saved.abs() / SPENT_OVER;
         (0..MAX_THIN)
             .find(|thin| {
                 let part = 0.5_f64.powi(thin.cast_signed());

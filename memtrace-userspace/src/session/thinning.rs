@@ -110,8 +110,8 @@ impl Target {
         let (allowed, part) = (100.0 * budget.allowed(), 100.0 * budget.part());
         Some(if budget.is_over {
             format!(
-                "its events cost {part:.1} % of its time, walked or not: more than the {allowed} % of \
-                 --max-overhead, although only one stack in 64 was walked at times"
+                "for a while its events alone cost more than the {allowed} % of its time that they may, \
+                 although only one stack in 64 was walked: {part:.1} % of all its time"
             )
         } else {
             format!(

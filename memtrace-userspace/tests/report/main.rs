@@ -23,6 +23,7 @@ mod plot_report;
 mod service;
 mod svg;
 mod table_report;
+mod thinned_report;
 
 use std::path::PathBuf;
 

@@ -13,6 +13,7 @@ scan = "5s"
 keep = "30m"
 uprobes = false
 ring = "16MiB"
+max_overhead = "0.5%"
 
 [[include]]
 command = "*gunicorn*"
@@ -58,10 +59,14 @@ fn nothing_is_a_configuration_and_a_whole_one_means_what_it_says() {
     let config = parse("").unwrap();
     assert_eq!(*config.http.listen.get_ref(), LISTEN);
     assert_eq!(config.trace.window.0, Duration::from_secs(2));
+    assert_eq!(config.trace.max_overhead.0, Some(0.02));
     let config = parse(WHOLE).unwrap();
     assert_eq!((config.include.len(), config.exclude.len()), (2, 1));
     assert_eq!((config.limits.processes, config.limits.memory.0), (200, 64 << 20));
     assert_eq!((config.trace.uprobes, config.trace.ring.0), (false, 16 << 20));
+    assert_eq!(config.trace.max_overhead.0, Some(0.005));
+    let config = parse("[trace]\nmax_overhead = \"any\"\n").unwrap();
+    assert_eq!(config.trace.max_overhead.0, None);
 }
 
 #[test]
@@ -70,6 +75,8 @@ fn each_mistake_is_told_with_its_line_and_the_mend() {
     check("[trace]\n\nwindow = 2\n", 3, &["a time in quotes"]);
     check("[trace]\nwindow = \"1ms\"\n", 2, &["1ms is out of range", "200ms to 1m"]);
     check("[trace]\nring = \"3MiB\"\n", 2, &["power of two"]);
+    check("[trace]\nmax_overhead = \"all\"\n", 2, &["\"all\" must be from 0.1%", "\"any\""]);
+    check("[trace]\nmax_overhead = 2\n", 2, &["a part in quotes"]);
     check("[trace]\nwidnow = \"2s\"\n", 2, &["widnow", "window"]);
     check("[tarce]\n", 1, &["tarce", "trace"]);
     check("\n[[include]]\ncomand = \"*\"\n", 3, &["comand", "command"]);

@@ -25,6 +25,17 @@ impl Case {
     }
 
     fn change(&mut self, stack: u64, address: u64, pages: i32, member: usize, context: u8) {
+        self.change_thin((stack, 0), address, pages, member, context);
+    }
+
+    fn change_thin(
+        &mut self,
+        (stack, thin): (u64, u8),
+        address: u64,
+        pages: i32,
+        member: usize,
+        context: u8,
+    ) {
         self.now[member] += i64::from(pages);
         let rss_pages = rss(&self.now) as u32;
         self.books.growth(&Growth {
@@ -36,7 +47,7 @@ impl Case {
             rss_pages,
             member: member as u8,
             context,
-            thin: 0,
+            thin,
             reserved: 0,
         });
         self.holds();
@@ -85,6 +96,43 @@ fn a_return_is_credited_to_who_grew_and_kept_beside_who_released() {
     assert_eq!(case.account(100).returned[ANON], 4);
     assert_eq!((case.account(200).released, case.account(200).returned[ANON]), (4, 0));
     assert_eq!(case.books.pages().extents().map(|e| e.pages()).sum::<i64>(), 4);
+}
+
+/// Of 64 pages every fourth has its stack walked; then each other page goes.
+#[test]
+fn pages_whose_stack_was_not_walked_are_owned_by_nobody_and_come_back_from_there() {
+    let mut case = Case::new(0);
+    for page in 0..64 {
+        let stack = if page % 4 == 0 { 100 } else { NOT_WALKED };
+        case.change_thin((stack, 2), 0x10000 + page * PAGE, 1, ANON, context::FAULT);
+    }
+    for page in (0..64).step_by(2) {
+        case.give_back(call::MUNMAP, NOT_WALKED, 0x10000 + page * PAGE, PAGE, 1);
+    }
+    case.books.settle_all();
+    case.holds();
+    let (walked, rest) = (case.account(100), case.account(NOT_WALKED));
+    assert_eq!((walked.grown[ANON], walked.returned[ANON], walked.thin), (16, 16, 2));
+    assert_eq!(walked.squares, (16, 16));
+    assert_eq!((rest.grown[ANON], rest.returned[ANON], rest.thin), (48, 16, 0));
+}
+
+#[test]
+fn walks_that_stand_for_more_have_accounts_of_their_own() {
+    let mut case = Case::new(0);
+    for (page, thin) in [(0, 0), (1, 3), (2, 3), (3, 6)] {
+        case.change_thin((100, thin), 0x10000 + page * PAGE, 1, ANON, context::FAULT);
+    }
+    let grown: Vec<_> =
+        case.books.close_window().accounts.iter().map(|it| (it.thin, it.grown[ANON])).collect();
+    assert_eq!(grown, [(0, 1), (3, 2), (6, 1)]);
+    // Two changes of 4 and 12 pages: 160 squares, of which half goes with half of the pages.
+    case.change_thin((200, 3), 0x40000, 4, FILE, context::FAULT);
+    case.change_thin((200, 3), 0x80000, 12, ANON, context::FAULT);
+    case.give_back(call::MUNMAP, 200, 0x80000, 8 * PAGE, 8);
+    case.books.settle_all();
+    assert_eq!(case.account(200).squares, (160, 80));
+    case.holds();
 }
 
 #[test]

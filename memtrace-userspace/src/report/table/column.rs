@@ -30,6 +30,8 @@ pub enum Column {
     Copied,
     /// Given back at the line, whoever had grown it.
     Released,
+    /// What the cumulative net growth stands for, where not every stack was walked.
+    Estimate,
 }
 
 /// A name that no column has.
@@ -41,7 +43,7 @@ pub struct UnknownColumn {
 
 impl Column {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SelfNet,
         Self::Resident,
         Self::Returned,
@@ -51,6 +53,7 @@ impl Column {
         Self::Shmem,
         Self::Copied,
         Self::Released,
+        Self::Estimate,
     ];
 
     /// Its heading, which is also its name (in any case) on a command line.
@@ -66,6 +69,7 @@ impl Column {
             Self::Shmem => "Shmem",
             Self::Copied => "Copied",
             Self::Released => "Released",
+            Self::Estimate => "Estimate",
         }
     }
 
@@ -82,6 +86,9 @@ impl Column {
             Self::File => "file-backed memory in Self",
             Self::Shmem => "shared memory in Self (mmap.mmap(-1, n), /dev/shm)",
             Self::Copied => "copied on write by the line itself, which is no growth of RSS",
+            Self::Estimate => {
+                "of Increment, where not every stack was walked: with what the walked ones stand for"
+            }
             Self::Released => "given back while the line ran, whichever line had grown it",
         }
     }
@@ -98,6 +105,7 @@ impl Column {
             Self::Shmem => line.self_net.shmem,
             Self::Copied => line.copied,
             Self::Released => line.released,
+            Self::Estimate => line.cumulative_net + line.cumulative_estimate.more,
         };
         mib_unit(bytes)
     }
@@ -132,7 +140,7 @@ mod tests {
         assert_eq!(
             error,
             "there is no column \"Net\"; choose from Self, Resident, Returned, Faults, Anon, File, \
-             Shmem, Copied, Released"
+             Shmem, Copied, Released, Estimate"
         );
     }
 }

@@ -32,13 +32,14 @@ pub(super) fn write<'a>(
 ) -> io::Result<()> {
     let quiet = process.counts.quiet_lines(&process.lines);
     let (functions, left_out) = choice::functions(process, &quiet, options);
+    let columns = columns(process, options);
     let mut notes = Notes::default();
     for function in &functions {
         let text = text(function.file);
         notes.add(function, text);
         writeln!(out, "\nFilename: {}", printable(function.file))?;
         writeln!(out, "Function: {}\n", printable(function.name))?;
-        table(function, &process.counts, lines_of(text), options).write(
+        table(function, &process.counts, lines_of(text), &columns).write(
             out,
             usize::MAX,
             options.color,
@@ -50,6 +51,15 @@ pub(super) fn write<'a>(
         writeln!(out, "\n… and {left_out} figures, but none of the lines that grew most.")?;
     }
     notes.write(out, options)
+}
+
+/// The columns that were asked for, and estimates where there are some.
+pub(super) fn columns(process: &ProcessProfile, options: &TableOptions) -> Vec<Column> {
+    let mut columns = options.columns.clone();
+    if process.thinned().is_some() && !columns.contains(&Column::Estimate) {
+        columns.insert(0, Column::Estimate);
+    }
+    columns
 }
 
 /// The lines of a text that could be read.
@@ -64,7 +74,7 @@ fn table(
     function: &Function<'_>,
     counts: &Counts,
     source: Option<&[String]>,
-    options: &TableOptions,
+    columns: &[Column],
 ) -> Grid {
     // As memory_profiler: '{:>6} {:>12} {:>12}  {:>10}   {:<}'
     let mut specs = vec![
@@ -73,7 +83,7 @@ fn table(
         Spec::number("Increment").least(12, 1),
         Spec::number("Occurrences").least(10, 2),
     ];
-    specs.extend(options.columns.iter().map(|column| Spec::number(column.name()).least(12, 2)));
+    specs.extend(columns.iter().map(|column| Spec::number(column.name()).least(12, 2)));
     specs.push(Spec::text("Line Contents").least(0, 3));
 
     let mut grid = Grid::new(specs);
@@ -88,10 +98,10 @@ fn table(
         let mut any = false;
         while let Some(line) = figures.next_if(|line| line.place.line == number) {
             any = true;
-            grid.row(row(number, Some((line, counts)), &options.columns, &contents));
+            grid.row(row(number, Some((line, counts)), columns, &contents));
         }
         if !any {
-            grid.row(row(number, None, &options.columns, &contents));
+            grid.row(row(number, None, columns, &contents));
         }
     }
     grid

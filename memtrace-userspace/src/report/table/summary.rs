@@ -33,6 +33,15 @@ pub(super) fn write(
     writeln!(out, "  RSS       {before} → {after} (peak {})", mib_unit(process.peak))?;
     law::write(out, "  Sum       ", process)?;
     writeln!(out, "  Events    {}", events(process))?;
+    if let Some(thinned) = process.thinned() {
+        writeln!(
+            out,
+            "  Walked    {:.1} % of its events' stacks; {} of what the others grew is in no line, but in a \
+             row",
+            100.0 * thinned.walked(),
+            mib_unit(thinned.net)
+        )?;
+    }
     let (probes, own) = (process.overhead.probe, process.overhead.userspace_cpu);
     writeln!(
         out,

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use super::{TableOptions, choice};
-use crate::profile::{LineFigures, ProcessProfile};
+use crate::profile::{Estimated, LineFigures, ProcessProfile, Thinned};
 use crate::report::figures::{count, mib, mib_unit};
 use crate::report::grid::{Grid, Spec, emphasis};
 use crate::report::{Measure, printable};
@@ -23,8 +23,12 @@ pub(super) fn write(
     let ranked = choice::ranked(process, options.sort);
     let (shown, rest) = ranked.split_at(ranked.len().min(options.top_lines));
 
-    let mut grid = Grid::new(vec![
-        Spec::number("Self net").least(0, 0),
+    let thinned = process.thinned();
+    let mut specs = vec![Spec::number("Self net").least(0, 0)];
+    if thinned.is_some() {
+        specs.extend(["Estimate", "95 % of it"].map(|name| Spec::number(name).least(0, 1)));
+    }
+    specs.extend([
         Spec::number("Grown").least(0, 1),
         Spec::number("Returned").least(0, 1),
         Spec::number("Resident").least(0, 1),
@@ -34,10 +38,14 @@ pub(super) fn write(
         Spec::name("File:line"),
         Spec::name("Function"),
     ]);
+    let mut grid = Grid::new(specs);
     for line in shown {
-        grid.row(cells(line));
+        grid.row(cells(line, thinned.as_ref()));
     }
     let heading = match options.sort {
+        Measure::Net if thinned.is_some() => {
+            "Top lines by their own net growth, as estimated (MiB)"
+        }
         Measure::Net => "Top lines by their own net growth (MiB)",
         Measure::Grown => "Top lines by their own growth (MiB)",
         Measure::Resident => "Top lines by what is resident of their own growth (MiB)",
@@ -56,7 +64,7 @@ pub(super) fn write(
     Ok(())
 }
 
-fn cells(line: &LineFigures) -> Vec<String> {
+fn cells(line: &LineFigures, thinned: Option<&Thinned>) -> Vec<String> {
     let figures = [
         line.self_net.total(),
         line.self_grown,
@@ -66,6 +74,10 @@ fn cells(line: &LineFigures) -> Vec<String> {
         line.peak_rss,
     ];
     let mut cells = figures.map(mib).to_vec();
+    if let Some(thinned) = thinned {
+        let Estimated { bytes, interval: (low, high) } = thinned.of_self(line);
+        cells.splice(1..1, [mib(bytes), format!("{}-{}", mib(low), mib(high))]);
+    }
     cells.push(line.events.to_string());
     cells.push(format!("{}:{}", printable(&line.place.file), line.place.line));
     cells.push(printable(&line.place.function).into_owned());

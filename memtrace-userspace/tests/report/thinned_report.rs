@@ -1,0 +1,87 @@
+//! Where not every stack was walked: what was measured adds up, and estimates stand beside it.
+
+use memtrace::profile::{Estimate, Memory, ProcessProfile, Reason, lines_of};
+use memtrace::report::{Measure, TableOptions, csv, json, table};
+
+use super::build::line;
+use super::build::{mib, process, profile, stack, unattributed};
+
+/// Line 5 has a MiB walked of what stands for 64; line 7 a half, all of its walks standing for themselves;
+/// 80 MiB were not walked.
+fn thinned() -> ProcessProfile {
+    let anon = |size| Memory { anon: mib(size), ..Memory::ZERO };
+    let lines = [
+        line("/srv/app.py", "fill", 3, 7, anon(0.5)),
+        line("/srv/app.py", "fill", 3, 5, anon(1.0)),
+    ];
+    let mut stacks = lines.each_ref().map(|line| stack(0, &[line], line.self_net));
+    stacks[1].estimate = Estimate { more: mib(63.0), variance: 63 * 256 * 64 };
+    let mut process = process(7, &["python", "app.py"], anon(20.0));
+    process.stacks = stacks.to_vec();
+    process.lines = lines_of(&process.stacks);
+    process.unattributed = vec![unattributed(Reason::NotWalked, "", anon(80.0), 20_480)];
+    process.events = 21_000;
+    process.after = process.before + anon(81.5);
+    process
+}
+
+#[test]
+fn the_table_has_both_and_the_sum_is_of_what_was_measured() {
+    let profile = profile(vec![thinned()]);
+    let mut text = Vec::new();
+    table::write(&mut text, &profile, &Default::default(), &TableOptions::default()).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(!text.contains("DOES NOT ADD UP"), "{text}");
+    assert!(text.contains("lines 1.500 MiB + unattributed 80.000 MiB"), "{text}");
+    assert!(text.contains("Walked    2.5 % of its events' stacks; 80.000 MiB"), "{text}");
+    assert!(text.contains("stack not walked, to keep to the budget"), "{text}");
+    let top: Vec<&str> = text.lines().filter(|line| line.contains("app.py:")).collect();
+    // 63 MiB and the score interval's halves around it; line 7 may have had up to 246 pages unseen.
+    assert!(top[0].trim_start().starts_with("1.000   64.000 56.687-72.274"), "{top:?}");
+    assert!(top[1].trim_start().starts_with("0.500    0.500   0.500-1.460"), "{top:?}");
+    assert!(text.contains("Estimate   Line Contents") || text.contains("Estimate  "), "{text}");
+}
+
+#[test]
+fn json_and_csv_have_estimates_and_intervals() {
+    let profile = profile(vec![thinned()]);
+    let mut text = Vec::new();
+    json::write(&mut text, &profile).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let process = &document["processes"][0];
+    assert_eq!(process["thinned"]["events_not_walked"], 20_480);
+    assert_eq!(process["thinned"]["not_walked_bytes"], mib(80.0).0);
+    let line = &process["lines"][0];
+    assert_eq!((&line["line"], &line["self_net_bytes"]), (&5.into(), &mib(1.0).0.into()));
+    assert_eq!(line["estimated_bytes"], mib(64.0).0);
+    assert_eq!(line["cumulative_estimated_bytes"], mib(64.0).0);
+    let [low, high] = [0, 1].map(|at| line["estimated_interval"][at].as_i64().unwrap());
+    assert!(low < mib(57.0).0 && high > mib(72.0).0, "{low} to {high}");
+
+    let mut text = Vec::new();
+    csv::write(&mut text, &profile, Measure::Net).unwrap();
+    let mut rows = ::csv::Reader::from_reader(text.as_slice());
+    let header = rows.headers().unwrap().clone();
+    let column = |name| header.iter().position(|it| it == name).unwrap();
+    let of_line =
+        rows.records().map(Result::unwrap).find(|row| &row[column("line")] == "5").unwrap();
+    assert_eq!(of_line[column("estimated_bytes")], mib(64.0).0.to_string());
+    assert_eq!(of_line[column("estimated_low_bytes")], low.to_string());
+    assert_eq!(of_line[column("estimated_high_bytes")], high.to_string());
+}
+
+#[test]
+fn where_all_stacks_were_walked_nothing_is_estimated() {
+    let mut process = thinned();
+    process.unattributed.clear();
+    process.stacks[1].estimate = Estimate::default();
+    process.lines = lines_of(&process.stacks);
+    process.after = process.before + Memory { anon: mib(1.5), ..Memory::ZERO };
+    assert_eq!(process.thinned(), None);
+    let profile = profile(vec![process]);
+    let (mut text, mut document) = (Vec::new(), Vec::new());
+    table::write(&mut text, &profile, &Default::default(), &TableOptions::default()).unwrap();
+    json::write(&mut document, &profile).unwrap();
+    let all = String::from_utf8([text, document].concat()).unwrap();
+    assert!(!all.contains("stimate") && !all.contains("thinned"), "{all}");
+}
