@@ -1,8 +1,8 @@
 //! A change of an RSS counter, made while one of the target's threads was running: how much,
 //! where, and by which Python stack.
 
-use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use memtrace_common::event::{Copied, Growth, Returned, call, context, tag};
 use memtrace_common::limits::TIMED_ONE_IN;
 use memtrace_common::settings::{

@@ -56,6 +56,27 @@ fn call_of(tid: u32) -> Option<&'static mut Call> {
     CALLS.get_ptr_mut(tid).map(|call| unsafe { &mut *call })
 }
 
+/// The thread's call, which is none at first.
+#[inline(always)]
+fn call_or_new(tid: u32) -> Option<&'static mut Call> {
+    if call_of(tid).is_none() {
+        let fresh = Call {
+            pointer: 0,
+            epoch: 0,
+            size: 0,
+            out: 0,
+            old: 0,
+            known: 0,
+            order: 0,
+            block: NO_BLOCK,
+            freed: 0,
+            freed_at: 0,
+        };
+        let _ = CALLS.insert(tid, fresh, 0);
+    }
+    call_of(tid)
+}
+
 /// Whether an entry at `pointer` is inside the call under way.
 #[inline(always)]
 fn is_nested(call: &Call, lens: &Lens, pointer: u64) -> bool {
@@ -71,20 +92,8 @@ pub fn begin(ctx: &ProbeContext, space: &Space, lens: &Lens, tid: u32) {
     // SAFETY: the kernel passes valid registers.
     let pointer = unsafe { (*ctx.regs).rsp };
     let reads = cookie(ctx);
-    if call_of(tid).is_none() {
-        let fresh = Call {
-            pointer: 0,
-            epoch: 0,
-            size: 0,
-            out: 0,
-            old: 0,
-            known: 0,
-            order: 0,
-            block: NO_BLOCK,
-        };
-        let _ = CALLS.insert(tid, fresh, 0);
-    }
-    let Some(call) = call_of(tid) else { return };
+    let Some(call) = call_or_new(tid) else { return };
+    call.freed = 0;
     if is_nested(call, lens, pointer) {
         return;
     }
@@ -186,16 +195,16 @@ pub fn free(ctx: &ProbeContext, space: &Space, lens: &mut Lens, tid: u32) {
     if address == 0 {
         return;
     }
-    let call = call_of(tid);
-    let order = call.as_ref().map_or(0, |call| call.order);
+    let Some(call) = call_or_new(tid) else { return };
+    // SAFETY: the kernel passes valid registers.
+    let pointer = unsafe { (*ctx.regs).rsp };
+    // CPython's function for objects frees by libc's: that one's block is gone already.
+    let same = call.freed == address && pointer < call.freed_at && call.freed_at - pointer < REACH;
+    call.freed = address;
+    call.freed_at = pointer;
     match blocks::take(&BlockKey { address, space: u64::from(space.id) }) {
-        Some(block) => blocks::died(space.id, &block, Some((tid, order))),
-        None => {
-            // SAFETY: the kernel passes valid registers.
-            let pointer = unsafe { (*ctx.regs).rsp };
-            if !call.is_some_and(|call| is_nested(call, lens, pointer)) {
-                blocks::count(&mut lens.unknown);
-            }
-        }
+        Some(block) => blocks::died(space.id, &block, Some((tid, call.order))),
+        None if same || is_nested(call, lens, pointer) => {}
+        None => blocks::count(&mut lens.unknown),
     }
 }

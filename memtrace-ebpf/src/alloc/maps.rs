@@ -29,6 +29,11 @@ pub struct Call {
     pub order: u32,
     /// That block.
     pub block: Block,
+    /// Address that a function was last told to free, and the stack pointer then: what that function calls
+    /// with the same address is the same free.
+    pub freed: u64,
+    /// See above.
+    pub freed_at: u64,
 }
 
 /// tid → the outermost call of the thread. Made at its first allocation, removed at its end.
