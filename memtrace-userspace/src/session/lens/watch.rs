@@ -1,6 +1,7 @@
 //! One process under the lens: where its probes go, which of them are in, and what time they cover.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use memtrace_common::lens::Lens;
@@ -19,11 +20,11 @@ pub(super) struct Watch {
     links: Vec<ProcessProbe>,
     /// Functions of one file each.
     groups: Vec<Vec<Function>>,
+    /// Those of CPython itself, once it was looked for them.
+    python: Option<PythonFunctions>,
     pub(super) seen: SeenFiles,
     /// Files whose functions are probed.
     files: HashSet<(u64, u64)>,
-    /// Whether CPython's own functions were looked for.
-    python: bool,
     /// Whether its space has begun.
     pub(super) begun: bool,
     /// A window is over that was not told yet.
@@ -45,6 +46,14 @@ pub(super) struct Watch {
     /// The beginning of what is done now.
     state: Mark,
     trials: Trials,
+}
+
+/// What is probed of an interpreter.
+struct PythonFunctions {
+    /// The file that holds it.
+    image: PathBuf,
+    /// Functions of one kind each.
+    groups: Vec<Vec<Function>>,
 }
 
 /// A moment of a target.
@@ -91,7 +100,7 @@ impl Watch {
             groups: Vec::new(),
             seen: SeenFiles::new(),
             files: HashSet::new(),
-            python: false,
+            python: None,
             begun: false,
             to_tell: false,
             told: Lens::default(),
@@ -254,13 +263,15 @@ impl Watch {
         images: &mut Images,
     ) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.python || !interpreter.started {
+        // After an exec there may be another interpreter; the one before has no probes to come back to.
+        let known = self.python.as_ref().is_some_and(|known| known.image == interpreter.image);
+        if known || !interpreter.started {
             return notes;
         }
-        self.python = true;
         let pid = memory.pid();
+        let mut groups = Vec::new();
         match allocator::arenas(memory, interpreter, images) {
-            Some(functions) => self.add(pid, functions, probes),
+            Some(functions) => groups.push(functions),
             None => notes.push(
                 "allocator lens: where CPython maps its arenas was not found; they are not counted"
                     .to_owned(),
@@ -269,7 +280,7 @@ impl Watch {
         if plan.objects {
             match allocator::objects(memory, interpreter, images) {
                 Some(objects) => {
-                    self.add(pid, objects.functions, probes);
+                    groups.push(objects.functions);
                     if objects.inlined {
                         notes.push(
                             "allocator lens: this build of CPython has its allocator of small objects \
@@ -283,6 +294,12 @@ impl Watch {
                 ),
             }
         }
+        if self.is_recording() {
+            for functions in &groups {
+                self.attach(pid, functions, probes);
+            }
+        }
+        self.python = Some(PythonFunctions { image: interpreter.image.clone(), groups });
         notes
     }
 
@@ -295,22 +312,22 @@ impl Watch {
 
     /// Puts all probes in again.
     pub(super) fn attach_all(&mut self, pid: u32, probes: &mut Probes) {
-        let groups = std::mem::take(&mut self.groups);
-        for functions in &groups {
-            self.attach(pid, functions, probes);
+        for functions in self.all_groups() {
+            self.attach(pid, &functions, probes);
         }
-        self.groups = groups;
+    }
+
+    fn all_groups(&self) -> Vec<Vec<Function>> {
+        let of_python = self.python.iter().flat_map(|python| &python.groups);
+        self.groups.iter().chain(of_python).cloned().collect()
     }
 
     /// Puts those in that tell of frees.
     pub(super) fn attach_frees(&mut self, pid: u32, probes: &mut Probes) {
-        let groups = std::mem::take(&mut self.groups);
-        for functions in &groups {
-            let freeing: Vec<Function> =
-                functions.iter().filter(|function| !function.allocates()).cloned().collect();
-            self.attach(pid, &freeing, probes);
+        for mut functions in self.all_groups() {
+            functions.retain(|function| !function.allocates());
+            self.attach(pid, &functions, probes);
         }
-        self.groups = groups;
     }
 
     /// Takes all probes off.
