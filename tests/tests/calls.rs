@@ -3,6 +3,7 @@
 use harness::attach::Tracer;
 use harness::interpreters::{for_each, newest};
 use harness::memtrace::{self, finish};
+use harness::recorder::Recorder;
 use harness::report::{Process, Report};
 use harness::target::{Target, prepare, program};
 use harness::truth::Truth;
@@ -61,6 +62,22 @@ fn a_command_s_evaluations_are_counted_once_it_is_recognised() -> Result<()> {
     program.say("exit")?;
     let report = tracer.wait()?.report()?;
     as_stated(&report, pid, &truth)
+}
+
+#[test]
+fn evaluations_are_in_a_recording_and_those_of_one_file_in_its_part() -> Result<()> {
+    let mut target = Target::start(&newest()?, "evaluated.py", &[])?;
+    let pid = target.pid;
+    let recorder = Recorder::of(&[pid], &["--calls"])?;
+    let truth = target.go()?;
+    let recording = recorder.stop()?;
+    as_stated(&recording.report(&[])?, pid, &truth)?;
+    let part = recording.report(&["--include", "dying.py"])?;
+    let part = part.process(pid)?;
+    ensure!(evaluations(part, "/evaluated.py", "key")? == 0, "of a file that is left out");
+    let dying = evaluations(part, "/dying.py", "<module>")?;
+    ensure!(Some(dying) == truth.more["dying"].as_u64(), "modules that die: {dying}");
+    Ok(())
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub struct RecordArgs {
     /// How to probe
     #[command(flatten)]
     pub probes: ProbeArgs,
+    /// Count evaluations by function, too, as `attach` does
+    #[arg(long, conflicts_with = "no_uprobes")]
+    pub calls: bool,
     /// Say nothing on standard error but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

@@ -78,7 +78,8 @@ async fn of_command(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
 }
 
 fn plan_of(args: &RecordArgs) -> Plan {
-    Plan { window: args.window, keep_entries: true, ..plan(&args.probes, args.verbose) }
+    let (window, calls) = (args.window, args.calls);
+    Plan { window, calls, keep_entries: true, ..plan(&args.probes, args.verbose) }
 }
 
 /// Traces, and hands what happened to the keeper window by window.

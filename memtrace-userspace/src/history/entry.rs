@@ -7,6 +7,8 @@
 //! Plain data. Ids are positions in tables that only grow ([`Names`]). How entries lie in a file is
 //! the business of `recording`.
 
+use std::collections::BTreeMap;
+
 use crate::profile::{Blocks, Ending, Memory, Reason, Unseen};
 use crate::units::{Bytes, Nanos};
 
@@ -402,6 +404,19 @@ pub struct Ran {
     pub counted: Counted,
     /// By place; a function's is its first line.
     pub counts: Vec<(PlaceId, u64)>,
+}
+
+impl Ran {
+    /// Adds what was counted of the same process later.
+    pub fn append(&mut self, next: &Self) {
+        self.at = next.at;
+        let mut sums: BTreeMap<PlaceId, u64> = BTreeMap::new();
+        for (place, count) in self.counts.iter().chain(&next.counts) {
+            let sum = sums.entry(*place).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        self.counts = sums.into_iter().collect();
+    }
 }
 
 /// What somebody counted.

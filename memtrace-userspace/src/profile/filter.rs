@@ -4,15 +4,17 @@
 //! for any part. A stack belongs to the file of its leaf: the line that grew. Nothing is read or
 //! printed here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::lines_of;
 use super::{
-    Allocated, Memory, Moment, ProcessProfile, Profile, Reason, StackFigures, Thread, Unattributed,
+    Allocated, Counts, Memory, Moment, Place, ProcessProfile, Profile, Reason, StackFigures,
+    Thread, Unattributed,
 };
 
 /// A pattern of names: `*` and `?` match `/` too; `[a-z]`, `{a,b}`.
@@ -116,10 +118,13 @@ impl Filter {
 
     fn keeps(&self, process: &ProcessProfile, stack: &StackFigures) -> bool {
         let thread = process.threads.get(stack.thread);
-        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches_file(leaf(stack)));
         (self.threads.is_empty() || self.threads.iter().any(|glob| is_thread(glob, thread)))
-            && (self.include.is_empty() || any(&self.include))
-            && !any(&self.exclude)
+            && self.keeps_file(leaf(stack))
+    }
+
+    fn keeps_file(&self, file: &str) -> bool {
+        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches_file(file));
+        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
     }
 }
 
@@ -171,9 +176,13 @@ fn part_of(process: &ProcessProfile, filter: &Filter) -> ProcessProfile {
     let (kept, left_out): (Vec<_>, Vec<_>) =
         process.stacks.iter().cloned().partition(|stack| filter.keeps(process, stack));
     let lines = lines_of(&kept);
+    let (counts, of_all) = counts(process, filter);
+    let executed = counts.executions.iter().flat_map(BTreeMap::keys);
     let of_lines: HashSet<_> = lines
         .iter()
-        .map(|line| (&line.place.file, line.place.function_line, &line.place.function))
+        .map(|line| &line.place)
+        .chain(executed)
+        .map(|place| (&place.file, place.function_line, &place.function))
         .collect();
     let functions = process
         .functions
@@ -189,8 +198,15 @@ fn part_of(process: &ProcessProfile, filter: &Filter) -> ProcessProfile {
              known for the others alone"
         ));
     }
+    if of_all {
+        notes.push(
+            "lines and functions were counted in all threads: what ran in the others is in these counts"
+                .to_owned(),
+        );
+    }
     ProcessProfile {
         unattributed: rows(process, &left_out),
+        counts,
         stacks: kept,
         lines,
         functions,
@@ -198,6 +214,23 @@ fn part_of(process: &ProcessProfile, filter: &Filter) -> ProcessProfile {
         notes,
         ..process.clone()
     }
+}
+
+/// The counts of files that are kept, and whether there are some of threads that are not: counts know
+/// none.
+fn counts(process: &ProcessProfile, filter: &Filter) -> (Counts, bool) {
+    let part = |counts: &BTreeMap<Arc<Place>, u64>| -> BTreeMap<Arc<Place>, u64> {
+        let kept = counts.iter().filter(|(place, _)| filter.keeps_file(&place.file));
+        kept.map(|(place, count)| (Arc::clone(place), *count)).collect()
+    };
+    let Counts { executions, evaluations } = &process.counts;
+    let counts = Counts {
+        executions: executions.as_ref().map(part),
+        evaluations: evaluations.as_ref().map(part),
+    };
+    let any =
+        [&counts.executions, &counts.evaluations].into_iter().flatten().any(|it| !it.is_empty());
+    (counts, any && !filter.threads.is_empty())
 }
 
 /// The process's rows, and one for what is left out.

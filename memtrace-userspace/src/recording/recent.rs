@@ -4,11 +4,11 @@
 //! when a process died was often grown long before. What is kept does not grow with time, only with
 //! the stacks and processes that there were. Writes nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map};
 
 use crate::history::Entry;
 use crate::history::entry::{
-    AllocationChange, Allocations, Change, Live, SpaceId, StackId, ThreadId, Window,
+    AllocationChange, Allocations, Change, Counted, Live, Ran, SpaceId, StackId, ThreadId, Window,
 };
 
 /// Entries, of which the last windows as they were.
@@ -23,6 +23,8 @@ pub struct Recent {
     allocations: BTreeMap<SpaceId, Allocations>,
     /// The last look at the live blocks of each.
     live: BTreeMap<SpaceId, Live>,
+    /// How often places of each ran, all of it in one for each kind of count.
+    ran: BTreeMap<(SpaceId, bool), Ran>,
     /// Ends of processes whose windows may still be among the last ones.
     ends: Vec<Entry>,
 }
@@ -46,6 +48,7 @@ impl Recent {
             windows: VecDeque::new(),
             allocations: BTreeMap::new(),
             live: BTreeMap::new(),
+            ran: BTreeMap::new(),
             ends: Vec::new(),
         }
     }
@@ -54,8 +57,11 @@ impl Recent {
     pub fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Window(window) => self.windows.push_back(window),
-            // Counts come at the end, once for each process.
-            Entry::Ended(_) | Entry::Ran(_) => self.ends.push(entry),
+            Entry::Ended(_) => self.ends.push(entry),
+            Entry::Ran(ran) => match self.ran.entry((ran.space, ran.counted == Counted::Lines)) {
+                btree_map::Entry::Occupied(mut sum) => sum.get_mut().append(&ran),
+                btree_map::Entry::Vacant(place) => drop(place.insert(ran)),
+            },
             Entry::Live(live) => drop(self.live.insert(live.space, live)),
             Entry::Allocations(counted) => match self.allocations.get_mut(&counted.space) {
                 Some(sum) => append(sum, counted),
@@ -98,7 +104,8 @@ impl Recent {
         let allocations = allocations.into_values().map(Entry::Allocations);
         let live = live.into_values().map(Entry::Live);
         let lasting = self.lasting.into_iter().chain(older).chain(windows);
-        lasting.chain(allocations).chain(live).chain(self.ends)
+        let ran = self.ran.into_values().map(Entry::Ran);
+        lasting.chain(allocations).chain(live).chain(ran).chain(self.ends)
     }
 }
 

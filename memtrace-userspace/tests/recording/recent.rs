@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use memtrace::history::Entry;
-use memtrace::history::entry::{SpaceId, Window};
+use memtrace::history::entry::{Counted, PlaceId, Ran, SpaceId, Window};
 use memtrace::profile::Memory;
 use memtrace::recording::Recent;
+use memtrace::units::Nanos;
 
 use super::build::Course;
 use super::{read, recorded};
@@ -65,4 +66,20 @@ fn what_is_kept_does_not_grow_with_time() {
     let kept: Vec<_> = recent.into_entries().collect();
     assert_eq!(kept.len(), 6);
     assert!(matches!(&kept[0], Entry::Window(sum) if sum.changes.len() == pairs.len()));
+}
+
+#[test]
+fn counts_of_one_process_become_one() {
+    let ran = |at, counted, counts: &[(u32, u64)]| {
+        let counts = counts.iter().map(|(place, count)| (PlaceId(*place), *count)).collect();
+        Entry::Ran(Ran { space: SpaceId(0), at: Nanos(at), counted, counts })
+    };
+    let mut recent = Recent::new(5);
+    for second in 1..=1000 {
+        recent.add(ran(second, Counted::Functions, &[(1, 2), (second as u32 % 2, 3)]));
+    }
+    recent.add(ran(1001, Counted::Lines, &[(1, 7)]));
+    let kept: Vec<_> = recent.into_entries().collect();
+    let functions = ran(1000, Counted::Functions, &[(0, 1500), (1, 3500)]);
+    assert_eq!(kept, [functions, ran(1001, Counted::Lines, &[(1, 7)])]);
 }

@@ -1,7 +1,7 @@
 //! Parts of a profile: the law holds for each, and a part says what it lacks.
 
 use memtrace::profile::filter::{Filter, Idle, filtered, idle};
-use memtrace::profile::{Memory, ProcessProfile, Reason, lines_of};
+use memtrace::profile::{Counts, LineFigures, Memory, ProcessProfile, Reason, lines_of};
 
 use super::build::*;
 
@@ -151,4 +151,35 @@ fn a_bad_pattern_is_told_with_a_good_one() {
         let error = bad.parse::<Glob>().unwrap_err().to_string();
         assert!(error.contains("'/srv/*'"), "{error}");
     }
+}
+
+#[test]
+fn counts_are_those_of_the_files_that_are_kept() {
+    let mut server = server();
+    let place = |file: &str, line| line_of(file, line).place;
+    let counts = [(place(APP, 8), 3), (place("/usr/lib/python3.12/json/decoder.py", 40), 5)];
+    server.counts = Counts { executions: Some(counts.into()), evaluations: None };
+    let whole = profile(vec![server]);
+    let kept = |filter: &Filter| filtered(&whole, filter).processes.remove(0);
+    let part = kept(&files(&["app.py"], &[]));
+    let executions: Vec<_> = part
+        .counts
+        .executions
+        .iter()
+        .flatten()
+        .map(|(place, count)| (place.line, *count))
+        .collect();
+    assert_eq!((executions, part.counts.evaluations), (vec![(8, 3)], None));
+    // Of threads nobody has counts: all of them stay, and that is said.
+    let part = kept(&threads(&["python"]));
+    assert_eq!(part.counts.executions.map(|counts| counts.len()), Some(2));
+    assert!(
+        part.notes.iter().any(|note| note.contains("counted in all threads")),
+        "{:?}",
+        part.notes
+    );
+}
+
+fn line_of(file: &str, number: u32) -> LineFigures {
+    line(file, "f", number, number, Memory::ZERO)
 }
