@@ -25,6 +25,7 @@ mod runs;
 mod sources;
 mod space;
 mod tables;
+mod totals;
 
 /// Threads of one process that are told apart. A server that makes a thread for each request would
 /// otherwise make a history as long as its life; the threads beyond share one name.

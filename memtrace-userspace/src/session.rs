@@ -17,6 +17,7 @@ mod kills;
 mod lens;
 mod machine;
 mod pace;
+mod past;
 mod presence;
 mod recognise;
 mod target;
@@ -177,7 +178,7 @@ impl Session {
     pub fn open(plan: &Plan) -> Result<Self, SessionError> {
         support::require()?;
         let (mut probes, ring) = Probes::load(&plan.options)?;
-        let measuring = plan.max_overhead.map(|allowed| Measuring::start(allowed));
+        let measuring = plan.max_overhead.map(Measuring::start);
         if plan.machine {
             probes.expect_every_exec(plan.follow)?;
         }
@@ -186,7 +187,8 @@ impl Session {
         // Loading needs ten times the memory of tracing (all of the kernel's BTF); give it back.
         // SAFETY: a call without pointers.
         unsafe { libc::malloc_trim(0) };
-        let targets = Targets::new(probes, plan, thinning)?;
+        let mut targets = Targets::new(probes, plan)?;
+        targets.thinning = thinning;
         let batch = if plan.options.native { NATIVE_BATCH } else { BATCH };
         let (window, closes) = (plan.window, Instant::now() + plan.window);
         Ok(Self { ring, targets, window, batch, closes })
@@ -322,6 +324,7 @@ impl Session {
     /// Forgets the targets that have ended; their entries were told.
     pub fn forget_ended(&mut self) {
         self.targets.forget_ended();
+        self.targets.lose_patience();
     }
 
     /// Processes that were seen to be Python and can't be traced, since the last time.
@@ -348,7 +351,7 @@ impl Session {
     /// The files of a target.
     #[must_use]
     pub fn files_of(&self, space: SpaceId) -> Option<Arc<TargetFiles>> {
-        self.targets.targets.get(&space.0)?.files.clone()
+        self.targets.files_of(space)
     }
 
     /// Books what is waiting; returns how many records there were.

@@ -53,6 +53,11 @@ impl Moments {
         &self.stretches
     }
 
+    /// Nothing will be added soon.
+    pub(super) fn shrink(&mut self) {
+        self.stretches.shrink_to_fit();
+    }
+
     /// Adds a window.
     pub(super) fn add(&mut self, window: Stretch) {
         match self.stretches.last_mut() {

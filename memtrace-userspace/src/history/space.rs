@@ -8,33 +8,16 @@ use std::sync::Arc;
 use memtrace_common::limits::MAX_FRAMES;
 
 use super::allocations::AllocationSums;
-use super::entry::{
-    Allocations, Began, Change, Ended, Known, Live, Ran, StackId, ThreadId, Window,
-};
+use super::entry::{Allocations, Began, Ended, Known, Live, Ran, StackId, ThreadId, Window};
 use super::moments::{Moments, Stretch};
 use super::runs::Runs;
 use super::tables::{Stack, Tables};
+use super::totals::{Total, Totals};
 use crate::profile::{
-    Allocated, Ending, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead, Place,
-    ProcessProfile, Reason, StackFigures, Unattributed, Unseen, lines_of,
+    Allocated, Ending, Estimate, FunctionSpan, Memory, Moment, NativeFrame, NativeRow, Overhead,
+    Place, ProcessProfile, Reason, StackFigures, Unattributed, lines_of,
 };
 use crate::units::{Bytes, Nanos};
-
-/// What one stack did in one thread.
-#[derive(Debug, Clone, Copy, Default)]
-struct Total {
-    grown: Memory,
-    returned: Memory,
-    copied: Bytes,
-    released: Bytes,
-    events: u64,
-    peak_rss: Bytes,
-    /// Net growth from the beginning to the end of the range.
-    held: Bytes,
-    unseen: Unseen,
-    /// Variance of what it held at the beginning of the range.
-    variance_before: u64,
-}
 
 /// A space's sums.
 #[derive(Debug)]
@@ -42,7 +25,7 @@ pub(super) struct SpaceHistory {
     began: Began,
     known: Option<Known>,
     ended: Option<(Nanos, Ending)>,
-    totals: HashMap<(StackId, ThreadId), Total>,
+    totals: Totals,
     /// What was found present at the end, where that is in the range.
     present: HashMap<(StackId, ThreadId), Bytes>,
     moments: Moments,
@@ -67,7 +50,7 @@ impl SpaceHistory {
             began: began.clone(),
             known: None,
             ended: None,
-            totals: HashMap::new(),
+            totals: Totals::default(),
             present: HashMap::new(),
             moments: Moments::new(),
             allocations: AllocationSums::default(),
@@ -95,6 +78,8 @@ impl SpaceHistory {
     }
 
     pub(super) fn learn(&mut self, known: &Known) {
+        // What is known later stands for it.
+        self.began.command = Vec::new();
         self.known = Some(known.clone());
     }
 
@@ -110,9 +95,7 @@ impl SpaceHistory {
             self.before = window.rss;
             self.peak = window.rss.total();
             for change in &window.changes {
-                let total = self.totals.entry((change.stack, change.thread)).or_default();
-                total.held += change.net().total();
-                total.variance_before = change.unseen.held_variance(total.variance_before);
+                self.totals.add_before(change);
             }
             return;
         }
@@ -126,7 +109,7 @@ impl SpaceHistory {
         let mut stretch =
             Stretch { at: window.at, rss: window.rss, peak: window.peak, changes: HashMap::new() };
         for change in &window.changes {
-            self.totals.entry((change.stack, change.thread)).or_default().add(change);
+            self.totals.add(change);
             if let Ok((Stack::Lines { frames, .. }, _)) = tables.parted(change.stack) {
                 let net = change.net().total();
                 if net != Bytes::ZERO {
@@ -142,6 +125,11 @@ impl SpaceHistory {
             return;
         }
         self.ended = Some((ended.at, ended.ending));
+        if ended.ending != Ending::Running {
+            // There may be thousands of such.
+            self.totals.close();
+            self.moments.shrink();
+        }
         if ended.at < *range.start() {
             self.in_range = false;
         }
@@ -155,12 +143,9 @@ impl SpaceHistory {
         let is_over = |(ended, ending): (Nanos, Ending)| ending != Ending::Running && ended <= at;
         if self.ended.is_some_and(is_over) {
             self.in_range = false;
-            self.totals = HashMap::new();
+            self.totals = Totals::default();
         }
-        self.totals.retain(|_, total| {
-            *total = total.begin_anew();
-            total.held != Bytes::ZERO
-        });
+        self.totals.begin_anew();
         self.allocations = AllocationSums::default();
         self.runs = Runs::default();
         self.present = HashMap::new();
@@ -192,11 +177,12 @@ impl SpaceHistory {
     /// Its profile; times are counted from `from`.
     pub(super) fn profile(&self, tables: &Tables, from: Nanos) -> ProcessProfile {
         let mut summing = Summing::default();
-        let owners: BTreeSet<_> = self.totals.keys().chain(self.allocations.owners()).collect();
+        let owners: BTreeSet<_> = self.totals.owners().chain(self.allocations.owners()).collect();
         for owner in owners {
-            let total = self.totals.get(owner).copied().unwrap_or_default();
+            let total = self.totals.of(owner);
             let resident = self.present.get(owner).copied().unwrap_or(total.held);
-            summing.add(*owner, &total, resident, self.allocations.of(owner), tables);
+            let beside = (self.totals.estimate(owner), self.allocations.of(owner));
+            summing.add(*owner, &total, resident, beside, tables);
         }
         summing.functions.extend(self.runs.functions(tables));
         let lines = lines_of(&summing.stacks);
@@ -260,25 +246,6 @@ impl SpaceHistory {
     }
 }
 
-impl Total {
-    fn add(&mut self, change: &Change) {
-        self.grown += change.grown;
-        self.returned += change.returned;
-        self.copied += change.copied;
-        self.released += change.released;
-        self.events += change.events;
-        self.peak_rss = self.peak_rss.max(change.peak_rss);
-        self.held += change.net().total();
-        self.unseen += change.unseen;
-    }
-
-    /// What is left of it where the range begins anew.
-    fn begin_anew(&self) -> Self {
-        let variance_before = self.unseen.held_variance(self.variance_before);
-        Self { held: self.held, variance_before, ..Self::default() }
-    }
-}
-
 /// A profile being summed up.
 #[derive(Default)]
 struct Summing {
@@ -313,7 +280,7 @@ impl Summing {
         (stack, thread): (StackId, ThreadId),
         total: &Total,
         resident: Bytes,
-        allocated: Allocated,
+        (estimate, allocated): (Estimate, Allocated),
         tables: &Tables,
     ) {
         let Ok((stack, native)) = tables.parted(stack) else { return };
@@ -350,7 +317,7 @@ impl Summing {
                     released: total.released,
                     events: total.events,
                     peak_rss: total.peak_rss,
-                    estimate: total.unseen.net(total.variance_before),
+                    estimate,
                     allocated,
                 });
             }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Session;
-use super::target::Target;
+use super::targets::Targets;
 use crate::counting::CountedProcess;
 use crate::history::Entry;
 use crate::history::entry::{Counted, PlaceId, Ran, SpaceId};
@@ -24,9 +24,7 @@ impl Session {
         let at = targets.journal.now();
         let mut counted = HashSet::new();
         for process in processes {
-            let of_process = |space: &&u32| {
-                targets.targets.get(space).is_some_and(|target| is_python(target, process.pid))
-            };
+            let of_process = |space: &&u32| targets.python_process(**space) == Some(process.pid);
             let Some(space) = targets.order.iter().rev().find(of_process).copied() else {
                 continue;
             };
@@ -47,22 +45,34 @@ impl Session {
             targets.journal.put(Entry::Ran(ran));
             counted.insert(space);
         }
+        // Their lines have no count, rather than one of something else.
+        let none = |space| {
+            let (space, counts) = (SpaceId(space), Vec::new());
+            Entry::Ran(Ran { space, at, counted: Counted::Lines, counts })
+        };
         for target in targets.targets.values_mut() {
-            let missing = target.python.is_some()
-                && target.ending != Ending::Execed
-                && !counted.contains(&target.space);
-            if missing {
-                // Its lines have no count, rather than one of something else.
-                let (space, counts) = (SpaceId(target.space), Vec::new());
-                let ran = Ran { space, at, counted: Counted::Lines, counts };
-                targets.journal.put(Entry::Ran(ran));
+            if target.python.is_some() && !counted.contains(&target.space) {
+                targets.journal.put(none(target.space));
                 target.notes.push(MISSING.to_owned());
                 target.tell_known(&mut targets.journal);
+            }
+        }
+        for (space, past) in &mut targets.past {
+            let counts = past.is_python() && past.ending != Ending::Execed;
+            if counts && !counted.contains(space) {
+                targets.journal.put(none(*space));
+                past.note(MISSING, &mut targets.journal);
             }
         }
     }
 }
 
-fn is_python(target: &Target, pid: u32) -> bool {
-    target.pid == pid && target.python.is_some()
+impl Targets {
+    /// The process with this space, if it is Python.
+    fn python_process(&self, space: u32) -> Option<u32> {
+        match self.targets.get(&space) {
+            Some(target) => target.python.is_some().then_some(target.pid),
+            None => self.past.get(&space).filter(|past| past.is_python()).map(|past| past.pid),
+        }
+    }
 }

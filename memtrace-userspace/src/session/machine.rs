@@ -184,13 +184,11 @@ impl Targets {
         Ok(())
     }
 
-    /// Forgets what has ended.
-    pub(super) fn forget_ended(&mut self) {
+    /// Forgets for whom it had patience.
+    pub(super) fn lose_patience(&mut self) {
         if let Some(machine) = &mut self.machine {
             machine.patient.retain(|space| self.targets.contains_key(space));
         }
-        self.targets.retain(|_, target| target.is_live());
-        self.order.retain(|space| self.targets.contains_key(space));
     }
 
     pub(super) fn take_strangers(&mut self) -> Vec<Stranger> {

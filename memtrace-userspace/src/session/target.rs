@@ -125,14 +125,6 @@ impl Target {
 
     /// Lets go of what only a living target needs; its books were closed.
     pub fn let_go(&mut self) {
-        if self.python.is_none() {
-            // No line of it will be shown. Descriptors are few, and children may be many.
-            self.files = None;
-        }
-        self.recognition = None;
-        self.native = None;
-        self.books = SpaceLedger::default();
-        self.stacks = StackTable::default();
         for probe in [self.code_probe.take(), self.eval_probe.take()].into_iter().flatten() {
             probe.close_in_background();
         }

@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::kills::Kills;
 use super::lens::Lenses;
 use super::machine::Machine;
+use super::past::Past;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::thinning::Thinning;
@@ -34,6 +35,8 @@ const CHECK: Duration = Duration::from_millis(250);
 pub(super) struct Targets {
     pub(super) probes: Probes,
     pub(super) targets: HashMap<u32, Target>,
+    /// Those that have ended.
+    pub(super) past: HashMap<u32, Past>,
     /// In the order in which they were met.
     pub(super) order: Vec<u32>,
     /// Where what happened is written down.
@@ -57,20 +60,17 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn new(
-        mut probes: Probes,
-        plan: &Plan,
-        thinning: Option<Thinning>,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn new(mut probes: Probes, plan: &Plan) -> Result<Self, KernelError> {
         let lenses = match plan.lens {
             Some(lens) => Some(Lenses::new(lens, &mut probes)?),
             None => None,
         };
         Ok(Self {
             lenses,
-            thinning,
+            thinning: None,
             probes,
             targets: HashMap::new(),
+            past: HashMap::new(),
             order: Vec::new(),
             journal: Journal::new(plan.keep_entries, !plan.machine),
             images: Images::new(),
@@ -277,9 +277,10 @@ impl Targets {
         if self.expected == Some(event.pid) {
             self.expected = None;
         }
+        let parent = self.targets.get(&event.old).and_then(|old| old.parent);
         self.finish_target(event.old, Ending::Execed, event.old_tally);
         let mut target = Target::new(event.pid, event.header.space, event.mm, event.pages);
-        target.parent = self.targets.get(&event.old).and_then(|old| old.parent);
+        target.parent = parent;
         target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
         if target.command.is_empty() {
             let end = event.comm.iter().position(|byte| *byte == 0).unwrap_or(event.comm.len());
@@ -318,7 +319,6 @@ impl Targets {
             } else {
                 target.close_books(at, all, Vec::new(), &mut self.journal);
             }
-            target.let_go();
             if ending == Ending::Exited
                 && let Some(lenses) = &mut self.lenses
             {
@@ -326,6 +326,7 @@ impl Targets {
             }
             self.bindings.forget(space);
             self.probes.forget(target.mm, space);
+            self.retire(space);
         }
     }
 
@@ -457,12 +458,6 @@ impl Targets {
         for (space, tally) in ended {
             self.finish_target(space, Ending::Exited, tally);
         }
-    }
-
-    /// Each target's files, in the order in which they were met.
-    pub(super) fn files(&self) -> Vec<Option<Arc<TargetFiles>>> {
-        let files = |space| self.targets.get(space).and_then(|target| target.files.clone());
-        self.order.iter().map(files).collect()
     }
 
     /// The processes that are still traced.

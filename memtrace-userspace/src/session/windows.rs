@@ -99,7 +99,12 @@ impl Target {
 
     /// Something became known of it.
     pub(super) fn tell_known(&self, journal: &mut Journal) {
-        journal.put(Entry::Known(Known {
+        journal.put(Entry::Known(self.known()));
+    }
+
+    /// What is known of it.
+    pub(super) fn known(&self) -> Known {
+        Known {
             space: self.id(),
             python: self.python.as_ref().map(|known| known.version.clone()),
             command: self.command.clone(),
@@ -110,7 +115,7 @@ impl Target {
                 .cloned()
                 .chain(self.note_of_budget())
                 .collect(),
-        }));
+        }
     }
 
     fn tell_peaks(&mut self, at: Nanos, journal: &mut Journal) {
