@@ -199,7 +199,7 @@ pub fn free(ctx: &ProbeContext, space: &Space, lens: &mut Lens, tid: u32) {
     // SAFETY: the kernel passes valid registers.
     let pointer = unsafe { (*ctx.regs).rsp };
     // CPython's function for objects frees by libc's: that one's block is gone already.
-    let same = call.freed == address && pointer < call.freed_at && call.freed_at - pointer < REACH;
+    let same = call.freed == address && pointer <= call.freed_at && call.freed_at - pointer < REACH;
     call.freed = address;
     call.freed_at = pointer;
     match blocks::take(&BlockKey { address, space: u64::from(space.id) }) {
