@@ -229,7 +229,9 @@ impl SoFar {
             known("thread", thread.0, self.threads)?;
             self.sums.blocks(*blocks)?;
         }
-        self.at(live.space, live.at).map(drop)
+        // They may come after a space's end: they are looked for, for several at once.
+        self.space(live.space)?;
+        if live.at.0 > MAX_COUNT { Err(Unsound::Time) } else { Ok(()) }
     }
 
     fn space(&mut self, space: SpaceId) -> Result<&mut SpaceSoFar, Unsound> {

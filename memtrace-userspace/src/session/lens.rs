@@ -7,14 +7,15 @@ mod calibrate;
 mod live;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use memtrace_common::lens::{Block, BlockKey, Lens, Owner, Sums, WEIGHT_ONE};
+use memtrace_common::lens::{Lens, Owner, Sums, WEIGHT_ONE};
 use tracing::{debug, warn};
 
 use self::calibrate::calibrate;
+use self::live::{Dead, MOST_DEAD};
 use self::watch::Watch;
 use super::journal::{Journal, thread_id};
 use super::pace::{Costs, Looking, Pace};
@@ -62,6 +63,10 @@ pub(super) struct Lenses {
     /// By process: probes stay when it calls `exec`.
     watched: HashMap<u32, Watch>,
     owners: HashMap<Owner, Owned>,
+    /// Spaces whose blocks are to be forgotten; all in one go, since the map is searched for that.
+    gone: HashSet<u32>,
+    /// Spaces that have ended and whose live blocks are still to be told.
+    dead: Vec<Dead>,
     /// Counts what is attached anew.
     epoch: u64,
     random: RandomState,
@@ -83,6 +88,8 @@ impl Lenses {
             costs,
             watched: HashMap::new(),
             owners: HashMap::new(),
+            gone: HashSet::new(),
+            dead: Vec::new(),
             epoch: 1,
             random: RandomState::new(),
         })
@@ -202,7 +209,7 @@ impl Lenses {
         }
         if stops {
             // Their end would not be seen.
-            forget_blocks(space, probes);
+            self.gone.insert(space);
         }
         Ok(())
     }
@@ -218,7 +225,11 @@ impl Lenses {
             watch.begin_trial(lens);
             return Ok(());
         }
+        if self.gone.contains(&space) {
+            self.forget_gone(probes);
+        }
         self.epoch += 1;
+        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
         watch.attach_all(pid, probes);
         let Some(maps) = probes.lens() else { return Ok(()) };
         maps.set(space, WEIGHT_ONE, self.epoch)?;
@@ -375,7 +386,8 @@ impl Lenses {
         self.tell_live(targets, at, probes, journal)
     }
 
-    /// A target ends: tells its last word, and forgets it.
+    /// A target ends: tells its last word, and forgets it. Its live blocks are told with those of others
+    /// that end ([`Lenses::tell_live`]).
     pub(super) fn end(
         &mut self,
         target: &mut Target,
@@ -384,16 +396,21 @@ impl Lenses {
         journal: &mut Journal,
     ) {
         // Its stacks came before the record of its end.
-        let told = self.tell_last(&mut [target], at, probes, journal);
-        if let Err(error) = told {
+        if let Err(error) = self.close(target.pid, probes) {
             debug!("process {}: {error}", target.pid);
         }
+        self.tell(target, at, probes, journal);
+        self.dead.push(Dead::of(target, at, self.owners.keys(), journal));
         self.forget(target.space, probes);
+        if self.dead.len() >= MOST_DEAD
+            && let Err(error) = self.tell_live(&mut [], at, probes, journal)
+        {
+            debug!("{error}");
+        }
     }
 
-    /// Forgets a space whose last word was told.
+    /// Forgets a space whose last word was told, but for its blocks.
     fn forget(&mut self, space: u32, probes: &mut Probes) {
-        forget_blocks(space, probes);
         let Some(maps) = probes.lens() else { return };
         let owners: Vec<Owner> =
             self.owners.keys().filter(|owner| owner.space == space).copied().collect();
@@ -411,20 +428,6 @@ impl Lenses {
     /// All probes, to be closed together.
     pub(super) fn into_links(self) -> impl Iterator<Item = ProcessProbe> {
         self.watched.into_values().flat_map(Watch::into_links)
-    }
-}
-
-fn forget_blocks(space: u32, probes: &mut Probes) {
-    let Some(maps) = probes.lens() else { return };
-    let mut blocks: Vec<BlockKey> = Vec::new();
-    // What can't be read stays until memtrace ends.
-    let _ = maps.each_block(|key, _: Block| {
-        if key.space == u64::from(space) {
-            blocks.push(key);
-        }
-    });
-    for block in blocks {
-        maps.forget_block(block);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Windows of time: what the books have come to leaves them here, as entries of the journal.
 
+use tracing::debug;
+
 use super::journal::{Journal, thread_id};
 use super::presence::present_pages;
 use super::target::Target;
@@ -20,6 +22,11 @@ impl Targets {
         let at = self.journal.now();
         self.tell_calls(at, None, false);
         let Self { targets, journal, machine, lenses, probes, .. } = self;
+        if let Some(lenses) = lenses
+            && let Err(error) = lenses.tell_live(&mut [], at, probes, journal)
+        {
+            debug!("{error}");
+        }
         let told = |target: &&mut Target| target.is_told(machine.is_some());
         for target in targets.values_mut().filter(told) {
             if let Some(lenses) = lenses {
