@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use harness::attach::Tracer;
-use harness::interpreters::{Interpreter, for_each, newest};
+use harness::interpreters::{Interpreter, for_each, newest, supported};
 use harness::report::{Age, Blocks, Process};
 use harness::resources::succeed;
 use harness::target::{Target, program};
@@ -69,6 +69,31 @@ fn parent_and_child_each_have_their_own_blocks() -> Result<()> {
     let child = truth.get("child").and_then(Value::as_u64).context("a child")?;
     let child = traced.report.process(u32::try_from(child)?)?;
     lines_have_their_blocks(child, &traced.truth, truth.get("of_child").context("of the child")?)
+}
+
+/// Tuples of two numbers beyond the small ones: 120 bytes and more for each, in arenas.
+#[test]
+fn after_an_exec_of_another_interpreter_its_arenas_are_counted() -> Result<()> {
+    let python = newest()?;
+    let other = supported()?.into_iter().find(|other| other.version != python.version);
+    let other = other.context("two interpreters")?;
+    let path = other.path.to_str().context("text")?;
+    let mut target = Target::start(&python, "lens_exec.py", &[path])?;
+    let tracer = Tracer::attach(&[target.pid], &EXACT)?;
+    target.go()?;
+    target.conversation().ready()?;
+    // Its interpreter is looked for a hundred times in the first tenth of a second.
+    std::thread::sleep(Duration::from_secs(1));
+    let truth = target.go()?;
+    let report = tracer.stop()?.report()?;
+    let lives: Vec<_> = report.processes.iter().filter(|it| it.pid == target.pid).collect();
+    ensure!(lives.len() == 2, "{} lives", lives.len());
+    let mark = truth.mark("objects")?;
+    for life in lives {
+        let blocks = life.blocks(&mark.file, mark.line);
+        ensure!(blocks.live_bytes > 200_000 * 100, "{:?}: {blocks:?}", life.command);
+    }
+    Ok(())
 }
 
 fn compiled(folder: &tempfile::TempDir) -> Result<PathBuf> {
