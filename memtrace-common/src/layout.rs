@@ -29,6 +29,10 @@ pub const FLAG_INSTR_IS_INDEX: u32 = 2;
 /// A thread may change its thread state while it runs: there are several interpreters.
 pub const FLAG_SLOT_MOVES: u32 = 4;
 
+/// The layout is another process's of the same interpreter: a thread state counts only when it says that
+/// it is this thread's.
+pub const FLAG_ASSUMED: u32 = 16;
+
 /// Everything the kernel side knows of one process's interpreter.
 ///
 /// All `*_at` fields are byte offsets inside the frame window, everything else is a byte offset

@@ -19,6 +19,7 @@ mod maps;
 mod memory;
 mod native;
 mod ram;
+mod recognise;
 mod stack;
 mod task;
 

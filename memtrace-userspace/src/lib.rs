@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod native;
 pub mod profile;
+pub mod program;
 pub mod push;
 pub mod python;
 pub mod recording;

@@ -11,6 +11,7 @@ mod calls;
 mod child;
 mod counted;
 pub mod facts;
+mod familiar;
 mod haste;
 mod journal;
 mod kills;

@@ -73,11 +73,16 @@ pub struct Row {
     pub events: u64,
 }
 
+/// What accounts are found by: stack, thread, and what a walk stands for.
+type Key = (StackKey, u32, u8);
+
 /// The accounts and rows of one space.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     list: Vec<Account>,
-    by_key: HashMap<(StackKey, u32, u8), u32>,
+    by_key: HashMap<Key, u32>,
+    /// The account that was last found: the next event is nearly always the same stack's.
+    last: Option<(Key, u32)>,
     /// Threads that are told apart.
     threads: HashSet<u32>,
     /// Places in `list` that nobody uses.
@@ -91,7 +96,16 @@ impl Accounts {
     /// The account of a stack in a thread, and of changes that stand for as many, made when there is
     /// none.
     pub(super) fn find(&mut self, key: StackKey, tid: u32, thin: u8) -> u32 {
-        // Nearly every event ends here.
+        match self.last {
+            Some((last, index)) if last == (key, tid, thin) => return index,
+            _ => {}
+        }
+        let index = self.look_up(key, tid, thin);
+        self.last = Some(((key, tid, thin), index));
+        index
+    }
+
+    fn look_up(&mut self, key: StackKey, tid: u32, thin: u8) -> u32 {
         if let Some(index) = self.by_key.get(&(key, tid, thin)) {
             return *index;
         }
@@ -204,6 +218,7 @@ impl Accounts {
 
     /// Takes out what the open window has come to; the next one is open.
     pub(super) fn close_window(&mut self) -> (Vec<Account>, Vec<Row>) {
+        self.last = None;
         let mut closed = Vec::new();
         for (index, account) in self.list.iter_mut().enumerate() {
             let Account { key, tid, thin, held, held_squares, .. } = *account;

@@ -15,6 +15,7 @@ use super::debug_offsets::{DEBUG_OFFSETS_SIZE, DebugOffsets};
 use super::image::Images;
 use super::interpreter::{Build, Interpreter};
 use super::layouts::{self, Table};
+use super::likeness::Likeness;
 use super::locate::{self, Located, Search};
 use super::maps::Mappings;
 use super::memory::TargetMemory;
@@ -145,7 +146,7 @@ fn look_into(memory: &TargetMemory, located: &Located) -> Result<Interpreter, St
     check_code_type(memory, code_type, &offsets, &mut notes).map_err(self_check)?;
 
     let reader = located.address("PyGILState_GetThisThreadState");
-    let Settled { layout, started, slot_confirmed } =
+    let Settled { layout, begun, started, slot_confirmed } =
         settle::settle(memory, &offsets, runtime, table.tstate_slot, reader, layout, &mut notes)
             .map_err(self_check)?;
 
@@ -164,6 +165,7 @@ fn look_into(memory: &TargetMemory, located: &Located) -> Result<Interpreter, St
             .address("_PyEval_EvalFrameDefault")
             .and_then(|address| located.probe_point(pid, address)),
         jit: named.version.minor >= 13 && jit_asked_for(pid),
+        likeness: begun.and_then(|begun| Likeness::of(memory, located, begun)),
         notes,
         offsets,
         runtime,

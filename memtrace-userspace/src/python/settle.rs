@@ -34,6 +34,8 @@ const READER_LENGTH: usize = 48;
 pub(super) struct Settled {
     /// Complete.
     pub(super) layout: PyLayout,
+    /// The same for a process that has only begun, where that can be said.
+    pub(super) begun: Option<PyLayout>,
     /// There are thread states.
     pub(super) started: bool,
     /// The slot was seen to be right for every live thread.
@@ -99,6 +101,19 @@ pub(super) fn settle(
     let started = found.is_some()
         || (!list.threads.is_empty()
             && key_address.is_none_or(|at| TssKey::read(memory, at) != TssKey::Absent));
+    let begun = match (kind, variable) {
+        (TstateSlot::ThreadLocal, None) => None,
+        (TstateSlot::ThreadLocal, Some(offset)) => {
+            let mut begun = layout;
+            Place::Static(offset).put(&mut begun);
+            Some(begun)
+        }
+        (TstateSlot::PthreadKey, _) => {
+            let mut begun = layout;
+            put_key_address(memory, key_address, &mut begun, &mut Vec::new());
+            Some(begun).filter(|begun| begun.slot == Slot::KeyAt as u32)
+        }
+    };
     match (found, variable) {
         (Some(place), _) => place.put(&mut layout),
         (None, Some(offset)) if kind == TstateSlot::ThreadLocal => {
@@ -119,7 +134,7 @@ pub(super) fn settle(
             notes.push("no place was seen to hold the thread state of every thread".to_owned());
         }
     }
-    Ok(Settled { layout, started, slot_confirmed: found.is_some() })
+    Ok(Settled { layout, begun, started, slot_confirmed: found.is_some() })
 }
 
 /// The kernel side reads the key for itself at each event; it knows glibc's layout only.

@@ -5,6 +5,7 @@
 
 mod calibrate;
 mod live;
+mod targets;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
