@@ -10,10 +10,10 @@ use memtrace_common::limits::MAX_THIN;
 /// What is not spent in so much of the target's time may be spent later, or was spent too early.
 const SAVED: f64 = 10e9;
 /// Were all of it saved, it would be spent over so much of its time; the less there is, the slower, so
-/// that little changes once the budget is used up.
-const SPENT_OVER: f64 = 0.5e9;
+/// that little changes once the budget is used up. Until the next look not more than there is can be spent.
+const SPENT_OVER: f64 = 0.2e9;
 /// The target must have run for so long before anything is decided.
-const LEAST: f64 = 5e6;
+const LEAST: f64 = 20e6;
 /// By how much what was measured last counts.
 const NEW: f64 = 0.5;
 /// Few enough stacks are walked to see what an event costs without.
