@@ -454,7 +454,10 @@ impl Targets {
             match self.probes.space(target.mm, target.space) {
                 Some(space) if space.state == CLOSED => ended.insert(target.space, space.tally),
                 Some(_) => None,
-                None => ended.insert(target.space, target.tally),
+                None => {
+                    let tally = self.probes.untold_end(target.space).unwrap_or(target.tally);
+                    ended.insert(target.space, tally)
+                }
             };
         }
         // Its last records may be in the ring buffer still: by the next check they are booked.
