@@ -21,6 +21,7 @@ use tracing::debug;
 mod calls;
 
 use super::btf::{BtfError, KernelTypes};
+use super::descriptors::{self, Reserve};
 use super::files::{self, ImageTable};
 use super::lens::LensMaps;
 use super::object::Object;
@@ -138,6 +139,7 @@ pub struct Probes {
     calls: Table<calls::Code, u64>,
     images: ImageTable,
     untold_ends: Table<u32, Tally>,
+    reserve: Option<Reserve>,
     next_space: Array<MapData, u64>,
     pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -205,6 +207,7 @@ impl Probes {
             calls: table(&mut ebpf, "EVALUATIONS")?,
             images: table(&mut ebpf, "IMAGES")?,
             untold_ends: table(&mut ebpf, "UNTOLD_ENDS")?,
+            reserve: Reserve::new(),
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             lens,
@@ -274,8 +277,19 @@ impl Probes {
         Ok(())
     }
 
-    /// Runs a task iterator over all tasks.
+    /// Runs a task iterator over all tasks. Where no descriptor is left for it, those in reserve are used.
     fn iterate(&mut self, name: &'static str) -> Result<(), KernelError> {
+        let done = self.iterate_once(name);
+        if done.is_ok() || !descriptors::are_out() {
+            return done;
+        }
+        self.reserve = None;
+        let done = self.iterate_once(name);
+        self.reserve = Reserve::new();
+        done
+    }
+
+    fn iterate_once(&mut self, name: &'static str) -> Result<(), KernelError> {
         let program: &mut Iter = self
             .ebpf
             .program_mut(name)
