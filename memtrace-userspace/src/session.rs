@@ -236,7 +236,9 @@ impl Session {
             }
             let mut drained = self.drain();
             tick = if drained == 0 { QUIET_TICK } else { TICK };
-            while drained == self.batch {
+            self.targets.emptied |= drained < self.batch;
+            // Windows close also while records come faster than they are booked.
+            while drained == self.batch && Instant::now() < self.closes {
                 self.targets.hurry();
                 // A storm must not keep us from the signal that ends it.
                 if is_ready(stop).await {
@@ -247,6 +249,7 @@ impl Session {
                     self.targets.tend(Instant::now())?;
                 }
                 drained = self.drain();
+                self.targets.emptied |= drained < self.batch;
             }
             let now = Instant::now();
             self.targets.tend(now)?;

@@ -310,12 +310,8 @@ mod tests {
     #[test]
     fn functions_that_differ_in_what_no_label_says_are_one_line() {
         let mut tables = Tables::default();
-        let function = |first_line| Function {
-            file: TextId(0),
-            name: TextId(1),
-            first_line,
-            last_line: 9,
-        };
+        let function =
+            |first_line| Function { file: TextId(0), name: TextId(1), first_line, last_line: 9 };
         let stack = |place| StackName::Lines { frames: vec![PlaceId(place)], truncated: false };
         let names = Names {
             texts: vec!["app.py".to_owned(), "<lambda>".to_owned()],

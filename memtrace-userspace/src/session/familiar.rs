@@ -34,8 +34,7 @@ impl Familiar {
     /// Remembers an interpreter, and has the kernel side know it.
     pub(super) fn meet(&mut self, interpreter: &Interpreter, probes: &mut Probes) {
         let Some(likeness) = interpreter.likeness else { return };
-        let known =
-            Known { version: interpreter.text.clone(), line_table: interpreter.line_table };
+        let known = Known { version: interpreter.text.clone(), line_table: interpreter.line_table };
         if let Some(number) = self.numbers.get(&likeness.file) {
             // The full version may show later than all else.
             if interpreter.version.micro.is_some() {

@@ -58,6 +58,8 @@ pub(super) struct Targets {
     checked: Instant,
     /// Checks so far.
     rounds: usize,
+    /// No record was left in the ring buffer at some moment since the last check.
+    pub(super) emptied: bool,
     /// Spaces that had ended at the last check, and no record of it had come.
     ended: HashSet<u32>,
     haste: Haste,
@@ -88,6 +90,7 @@ impl Targets {
             expected: None,
             checked: Instant::now(),
             rounds: 0,
+            emptied: false,
             ended: HashSet::new(),
             haste: Haste::default(),
             kills: Kills::new(),
@@ -485,6 +488,10 @@ impl Targets {
             && !std::path::Path::new(&format!("/proc/{pid}")).exists()
         {
             self.expected = None;
+        }
+        // What ended may have records that wait to be booked.
+        if !std::mem::take(&mut self.emptied) {
+            return;
         }
         let mut ended = HashMap::new();
         let targets = spaces.iter().filter_map(|space| self.targets.get(space));

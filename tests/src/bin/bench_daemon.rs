@@ -53,8 +53,7 @@ fn short(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
     let tag = daemon::tag();
     let programs = Programs::new(&tag)?;
     // As it is by default, but for what else runs on this machine.
-    let config =
-        format!("[[include]]\ncommand = \"*{tag}*\"\n[http]\nlisten = \"127.0.0.1:0\"\n");
+    let config = format!("[[include]]\ncommand = \"*{tag}*\"\n[http]\nlisten = \"127.0.0.1:0\"\n");
     let daemon = Daemon::start_with(Build::Release, &config)?;
     let count = if arguments.quick { SHORT / 10 } else { SHORT };
     let ran = programs.run(pythons, count, arguments.at_once)?;
@@ -96,7 +95,8 @@ fn run() -> Result<ExitCode> {
     }
     pythons.first().context("no such interpreter")?;
     println!("memtrace {}", memtrace::binary(Build::Release)?.display());
-    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|it| it == name);
+    let wanted =
+        |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|it| it == name);
     type Case = fn(&Arguments, &[Interpreter]) -> Result<Verdict>;
     let cases: [(&str, Case); 1] = [("short", short)];
     let mut verdicts = Vec::new();
@@ -106,8 +106,7 @@ fn run() -> Result<ExitCode> {
         println!("{word}  {:<28} {}", verdict.name, verdict.line);
         verdicts.push(verdict);
     }
-    let output =
-        arguments.output.unwrap_or(resources::target_folder().join("bench_daemon.json"));
+    let output = arguments.output.unwrap_or(resources::target_folder().join("bench_daemon.json"));
     let figures: Vec<Value> = verdicts
         .iter()
         .map(|one| json!({"name": one.name, "passed": one.passed, "figures": one.json}))

@@ -23,7 +23,7 @@ fn short_processes_have_all_their_growth_on_their_own_lines() -> Result<()> {
         let target = Target::start(python, "resident.py", &["keeps", &tag])?;
         daemon.process(target.pid)?;
     }
-    let ran = programs.run(&pythons, 6 * pythons.len(), 6)?;
+    let ran = programs.run(&pythons, 3 * pythons.len(), 6)?;
     daemon.next_window()?;
     let report = daemon.report("")?;
     check::law(&report)?;

@@ -24,8 +24,8 @@ fn anon(bytes: i64) -> Memory {
 /// One program of forty lines.
 fn names() -> Entry {
     let places = (1..=LINES).map(|line| PlaceName { function: FunctionId(0), line });
-    let stacks = (0..LINES)
-        .map(|place| StackName::Lines { frames: vec![PlaceId(place)], truncated: false });
+    let stacks =
+        (0..LINES).map(|place| StackName::Lines { frames: vec![PlaceId(place)], truncated: false });
     Entry::Names(EntryNames {
         texts: ["app.py", "work", "python"].map(ToOwned::to_owned).to_vec(),
         functions: vec![Function {
@@ -148,6 +148,9 @@ fn after_a_day_of_windows_no_more_is_kept_and_exported_than_after_two_hours() {
     }
     assert_eq!(day.spaces, 24 * 60);
     let later = day.board.store.bytes();
-    assert!(later.abs_diff(bytes) < bytes / 20, "{bytes} bytes after two hours, {later} after a day");
+    assert!(
+        later.abs_diff(bytes) < bytes / 20,
+        "{bytes} bytes after two hours, {later} after a day"
+    );
     assert_eq!((day.size(), day.series()), (size, series));
 }
