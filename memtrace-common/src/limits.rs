@@ -81,3 +81,6 @@ pub const MAX_BLOCKS: u32 = 1 << 20;
 
 /// Stacks, each in a thread, for which the allocator lens keeps sums between two windows.
 pub const MAX_OWNERS: u32 = 1 << 16;
+
+/// Ends whose records did not fit into the ring buffer, and whose memory another process has got since.
+pub const MAX_UNTOLD_ENDS: u32 = 4096;

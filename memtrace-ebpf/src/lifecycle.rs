@@ -1,9 +1,11 @@
 //! Beginnings and ends: attach, fork, exec, exit, and the deaths of code objects.
 
 use aya_ebpf::helpers::bpf_get_current_comm;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::LruHashMap;
 use memtrace_common::event::{CodeFreed, Execed, Exited, Forked, tag};
 use memtrace_common::layout::PyLayout;
-use memtrace_common::limits::SETTLE_LOOKS;
+use memtrace_common::limits::{MAX_UNTOLD_ENDS, SETTLE_LOOKS};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
     ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE,
@@ -69,13 +71,22 @@ fn make_space(
 fn end_former(mm: u64) {
     let Some(space) = space_at(mm) else { return };
     if space.state != LIVE {
+        // Its end was told, unless there was no room: user space takes it from here once it is read.
+        let _ = UNTOLD_ENDS.insert(space.id, space.tally, 0);
         return;
     }
     space.state = CLOSED;
     let header = emit::header(tag::EXITED, space.id);
     let record = Exited { header, pid: space.pid, exit_code: 0, tally: space.tally };
-    emit::send_now(space, &record);
+    if !emit::send_now(space, &record) {
+        let _ = UNTOLD_ENDS.insert(space.id, space.tally, 0);
+    }
 }
+
+/// Space → its tally, where the record of its end may be lost and its place in `SPACES` is another's. Read by
+/// user space.
+#[map]
+static UNTOLD_ENDS: LruHashMap<u32, Tally> = LruHashMap::with_max_entries(MAX_UNTOLD_ENDS, 0);
 
 /// Remembers a thread as a target's.
 #[inline(always)]

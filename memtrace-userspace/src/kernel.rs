@@ -6,6 +6,7 @@
 pub mod btf;
 mod cpu_clock;
 pub mod decode;
+pub mod descriptors;
 mod files;
 mod lens;
 mod multi;

@@ -30,7 +30,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::sleep_until;
 use tracing::warn;
 
 pub use binding::Binding;
@@ -59,8 +59,11 @@ use thinning::Measuring;
 /// How often waiting records are fetched when the kernel side has not woken us before.
 const TICK: Duration = Duration::from_millis(20);
 
+/// The same where nothing was waiting the last time. Who makes many records wakes us.
+const QUIET_TICK: Duration = Duration::from_millis(100);
+
 /// Records taken in one go before anything else gets its turn.
-const BATCH: usize = 1 << 16;
+const BATCH: usize = 1 << 14;
 
 /// The same where records of native stacks are among them, each of which takes ten times as long.
 const NATIVE_BATCH: usize = 1 << 10;
@@ -235,19 +238,22 @@ impl Session {
         &mut self,
         stop: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<Step, SessionError> {
-        let mut tick = interval_at((Instant::now() + TICK).into(), TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = TICK;
         loop {
-            let due = self.targets.next_due();
+            let next = [self.targets.next_due(), Some(self.closes)].into_iter().flatten();
+            let next = next.fold(Instant::now() + tick, Instant::min);
             tokio::select! {
                 biased;
                 () = &mut *stop => return Ok(Step::Asked),
                 woken = self.ring.wake() => woken.map_err(SessionError::Wait)?,
-                _ = tick.tick() => {}
-                () = sleep_until(due.unwrap_or_else(|| Instant::now() + TICK).into()),
-                    if due.is_some() => {}
+                () = sleep_until(next.into()) => {}
             }
-            while self.drain() == self.batch {
+            let mut drained = self.drain();
+            tick = if drained == 0 { QUIET_TICK } else { TICK };
+            self.targets.emptied |= drained < self.batch;
+            // Windows close also while records come faster than they are booked.
+            while drained == self.batch && Instant::now() < self.closes {
+                self.targets.hurry();
                 // A storm must not keep us from the signal that ends it.
                 if is_ready(stop).await {
                     return Ok(Step::Asked);
@@ -256,6 +262,8 @@ impl Session {
                 if self.batch < BATCH {
                     self.targets.tend(Instant::now())?;
                 }
+                drained = self.drain();
+                self.targets.emptied |= drained < self.batch;
             }
             let now = Instant::now();
             self.targets.tend(now)?;
@@ -347,6 +355,12 @@ impl Session {
     /// A process that the kernel side has and whose record was lost is nobody's: it can be attached to.
     pub fn disown(&mut self, pid: u32) {
         self.targets.probes().forget_process(pid);
+    }
+
+    /// From now on this thread comes before others that are not urgent, where that is allowed: what is not read
+    /// in time is lost.
+    pub fn lead(&mut self) {
+        haste::lead();
     }
 
     /// The files of a target.

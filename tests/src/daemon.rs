@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -77,6 +77,14 @@ impl Daemon {
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
         command.arg("daemon").arg("--config").arg(file);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // In a session of its own, as a service is: the scheduler shares time out by session.
+        // SAFETY: setsid is async-signal-safe, and the child does nothing else.
+        unsafe {
+            command.pre_exec(|| {
+                libc::setsid();
+                Ok(())
+            });
+        }
         let mut child = command.spawn()?;
         let stderr = Lines::new("memtrace", child.stderr.take().context("standard error")?);
         let mut daemon = Self { child, stderr, folder, address: String::new() };

@@ -64,6 +64,8 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
     let (sinks, meters) = push::start(&stores)?;
     lock(&board).stores = meters;
     let mut watch = Watch::new(config, Arc::clone(&board), sinks);
+    // Threads that were started before are not concerned.
+    session.lead();
     watch.look_around(&mut session)?;
     eprintln!("memtrace: watching all Python processes; SIGHUP reads the configuration again");
     loop {

@@ -15,6 +15,7 @@ use super::store::{Bounds, space_of};
 use super::windows::{WindowSink, closed};
 use crate::history::Entry;
 use crate::history::entry::{Known, SpaceId};
+use crate::kernel::descriptors;
 use crate::session::facts::Facts;
 use crate::session::{Session, SessionError};
 use crate::units::Nanos;
@@ -45,6 +46,8 @@ pub struct Watch {
     newcomers: Vec<Newcomer>,
     sinks: Vec<Box<dyn WindowSink>>,
     started: Instant,
+    /// Out of file descriptors.
+    is_short: bool,
     /// The end of the last window.
     last: Nanos,
 }
@@ -63,6 +66,7 @@ impl Watch {
             newcomers: Vec::new(),
             sinks,
             started: Instant::now(),
+            is_short: false,
             last: Nanos(0),
         }
     }
@@ -97,10 +101,23 @@ impl Watch {
         booked.extend(self.only_known(session.take_entries()));
         session.forget_ended();
         self.book(session, booked);
+        self.tell_shortage();
         if self.scan.is_due(self.config.trace.scan.0) {
             self.look_around(session)?;
         }
         Ok(())
+    }
+
+    /// Says that no file can be opened, once for each time that it comes to that: processes are not found then.
+    fn tell_shortage(&mut self) {
+        let short = descriptors::are_out();
+        if short && !self.is_short {
+            warn!(
+                "out of file descriptors: new processes are not looked at until there are some; raise \
+                 LimitNOFILE in the unit, or `ulimit -n`"
+            );
+        }
+        self.is_short = short;
     }
 
     /// The entries of a window that are to be booked, and the processes that are not wanted.

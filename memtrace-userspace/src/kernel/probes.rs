@@ -14,13 +14,14 @@ use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
 use memtrace_common::recognise::{FileKey, FileLayout, Image};
 use memtrace_common::settings::{
     CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
-    REQUEST_CONFIGURE, REQUEST_THIN, REQUEST_WATCHED, Ram, Request, Space, Thread,
+    REQUEST_CONFIGURE, REQUEST_THIN, REQUEST_WATCHED, Ram, Request, Space, Tally, Thread,
 };
 use tracing::debug;
 
 mod calls;
 
 use super::btf::{BtfError, KernelTypes};
+use super::descriptors::{self, Reserve};
 use super::files::{self, ImageTable};
 use super::lens::LensMaps;
 use super::object::Object;
@@ -137,6 +138,8 @@ pub struct Probes {
     threads: Table<u32, Thread>,
     calls: Table<calls::Code, u64>,
     images: ImageTable,
+    untold_ends: Table<u32, Tally>,
+    reserve: Option<Reserve>,
     next_space: Array<MapData, u64>,
     pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -203,6 +206,8 @@ impl Probes {
             threads: table(&mut ebpf, "THREADS")?,
             calls: table(&mut ebpf, "EVALUATIONS")?,
             images: table(&mut ebpf, "IMAGES")?,
+            untold_ends: table(&mut ebpf, "UNTOLD_ENDS")?,
+            reserve: Reserve::new(),
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             lens,
@@ -272,8 +277,19 @@ impl Probes {
         Ok(())
     }
 
-    /// Runs a task iterator over all tasks.
+    /// Runs a task iterator over all tasks. Where no descriptor is left for it, those in reserve are used.
     fn iterate(&mut self, name: &'static str) -> Result<(), KernelError> {
+        let done = self.iterate_once(name);
+        if done.is_ok() || !descriptors::are_out() {
+            return done;
+        }
+        self.reserve = None;
+        let done = self.iterate_once(name);
+        self.reserve = Reserve::new();
+        done
+    }
+
+    fn iterate_once(&mut self, name: &'static str) -> Result<(), KernelError> {
         let program: &mut Iter = self
             .ebpf
             .program_mut(name)
@@ -414,6 +430,12 @@ impl Probes {
     #[must_use]
     pub fn space(&self, mm: u64, id: u32) -> Option<Space> {
         self.spaces.get(&mm, 0).ok().map(|space| space.0).filter(|space| space.id == id)
+    }
+
+    /// What a space came to whose place is another's by now.
+    #[must_use]
+    pub fn untold_end(&self, id: u32) -> Option<Tally> {
+        self.untold_ends.get(&id, 0).ok().map(|tally| tally.0)
     }
 
     /// Forgets a space that has ended, to make room.

@@ -26,10 +26,6 @@ pub enum Binding {
 /// Checks that a thread gets to run Python before it is taken for a native one.
 const PATIENCE: u32 = 20;
 
-/// Targets that are looked at for a second interpreter at each turn of the loop; more of them only
-/// as often as everything is checked. A look takes some microseconds.
-const WATCHED_QUICKLY: usize = 32;
-
 /// A target whose threads are being bound.
 struct Watched {
     pid: u32,
@@ -44,16 +40,11 @@ struct Watched {
 pub(super) struct Bindings {
     mode: Binding,
     watched: HashMap<u32, Watched>,
-    /// Rounds of looking for second interpreters.
-    rounds: usize,
 }
-
-/// Targets that are looked at for a second interpreter in one round, about: that reads their memory.
-const LOOKS_OF_A_ROUND: usize = 4;
 
 impl Bindings {
     pub(super) fn new(mode: Binding) -> Self {
-        Self { mode, watched: HashMap::new(), rounds: 0 }
+        Self { mode, watched: HashMap::new() }
     }
 
     fn needs_probe(&self, interpreter: &Interpreter) -> bool {
@@ -97,23 +88,12 @@ impl Bindings {
         self.watched.get(&space).map(|watched| &watched.interpreter)
     }
 
-    /// Targets that have got a second interpreter since they were looked at: a thread of theirs may
-    /// change its thread state, which the kernel side must then ask for at each event. Of many targets
-    /// only a part is looked at in each round, and none in a `quick` one, which comes all the time.
-    pub(super) fn grown_interpreters(
-        &mut self,
-        targets: usize,
-        quick: bool,
-    ) -> Vec<(u32, PyLayout)> {
+    /// Those of these targets that have got a second interpreter since they were looked at: a thread of theirs
+    /// may change its thread state, which the kernel side must then ask for at each event.
+    pub(super) fn grown_interpreters(&mut self, spaces: &[u32]) -> Vec<(u32, PyLayout)> {
         let mut grown = Vec::new();
-        if quick && self.watched.len() > WATCHED_QUICKLY {
-            return grown;
-        }
-        self.rounds += usize::from(!quick);
-        let parts = 1 + targets / LOOKS_OF_A_ROUND;
-        let turn = self.rounds % parts;
-        let of_this_round = |space: &u32| *space as usize % parts == turn;
-        for (space, watched) in self.watched.iter_mut().filter(|(space, _)| of_this_round(space)) {
+        for space in spaces {
+            let Some(watched) = self.watched.get_mut(space) else { continue };
             if watched.by_probe || watched.interpreter.layout.flags & FLAG_SLOT_MOVES != 0 {
                 continue;
             }

@@ -9,6 +9,16 @@ use rustix::process::{getpriority_process, setpriority_process};
 /// The nice value while a new program is awaited.
 const URGENT: i32 = -15;
 
+/// The nice value of a thread that reads what a whole machine does, which takes little of its time.
+const LEADING: i32 = -10;
+
+/// Comes before others for good, as far as that is allowed.
+pub(super) fn lead() {
+    if getpriority_process(None).is_ok_and(|usual| usual > LEADING) {
+        let _ = setpriority_process(None, LEADING);
+    }
+}
+
 /// Whether memtrace's thread is more urgent than usual, and what is usual.
 #[derive(Debug, Default)]
 pub(super) struct Haste {

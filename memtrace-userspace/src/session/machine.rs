@@ -15,6 +15,7 @@ use super::target::{Recognition, Target};
 use super::targets::Targets;
 use crate::history::entry::SpaceId;
 use crate::kernel::KernelError;
+use crate::kernel::descriptors::is_about_descriptors;
 use crate::python::{BoundedRead, FILE_LIMIT};
 
 /// Programs that are remembered to be no Python. Beyond that they are learnt anew.
@@ -44,7 +45,11 @@ fn may_become_python(pid: u32) -> bool {
     let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.contains("python")
         || name.starts_with("ld-")
-        || std::fs::File::open(exe).is_ok_and(|file| needs_python(&file).unwrap_or(true))
+        || match std::fs::File::open(exe) {
+            Ok(file) => needs_python(&file).unwrap_or(true),
+            // Nobody could look.
+            Err(error) => is_about_descriptors(&error),
+        }
 }
 
 /// Whether an ELF file names libpython among the libraries that it needs.

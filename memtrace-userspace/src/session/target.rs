@@ -50,6 +50,8 @@ pub struct Target {
     pub pid: u32,
     /// Of which target's process it is a fork.
     pub parent: Option<u32>,
+    /// A record of it has come since it was last checked: nothing of it changes without one.
+    pub(super) stirred: bool,
     /// Key of its space in the kernel side's map.
     pub mm: u64,
     /// Number of its space.
@@ -104,6 +106,7 @@ impl Target {
         Self {
             pid,
             parent: None,
+            stirred: true,
             mm,
             space,
             books: SpaceLedger::new(pages),

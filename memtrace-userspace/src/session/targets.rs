@@ -32,6 +32,13 @@ use crate::source::TargetFiles;
 /// that are still to be bound.
 const CHECK: Duration = Duration::from_millis(250);
 
+/// Targets of which nothing was heard that are checked at a time, about: a check is a call or two.
+const CHECKED_UNSTIRRED: usize = 8;
+
+/// Targets up to which a second interpreter is looked for at each turn of the loop; of more of them only as
+/// often as everything is checked. A look takes some microseconds.
+const WATCHED_QUICKLY: usize = 32;
+
 /// Every target, dead or alive, by the number of its space.
 pub(super) struct Targets {
     pub(super) probes: Probes,
@@ -53,6 +60,10 @@ pub(super) struct Targets {
     /// A command of ours that has not called `exec` yet.
     expected: Option<u32>,
     checked: Instant,
+    /// Checks so far.
+    rounds: usize,
+    /// No record was left in the ring buffer at some moment since the last check.
+    pub(super) emptied: bool,
     /// Spaces that had ended at the last check, and no record of it had come.
     ended: HashSet<u32>,
     haste: Haste,
@@ -85,6 +96,8 @@ impl Targets {
             calls: plan.calls,
             expected: None,
             checked: Instant::now(),
+            rounds: 0,
+            emptied: false,
             ended: HashSet::new(),
             haste: Haste::default(),
             kills: Kills::new(),
@@ -176,12 +189,14 @@ impl Targets {
     /// Probes the death of code objects in targets whose code comes and goes. Until then the
     /// kernel side checks the code of every frame, which costs more; others get no probe, and so
     /// nothing of ours is ever in their memory.
-    fn watch_code(&mut self) -> Result<(), KernelError> {
+    fn watch_code(&mut self, spaces: &[u32]) -> Result<(), KernelError> {
         let checked = |target: &&Target| {
-            let space = self.probes.space(target.mm, target.space);
-            target.is_live() && space.is_some_and(|space| space.code == CHECKED)
+            let open = target.is_live() && target.code_dealloc.is_some();
+            let space = || self.probes.space(target.mm, target.space);
+            open && space().is_some_and(|space| space.code == CHECKED)
         };
-        let spaces: Vec<_> = self.targets.values().filter(checked).map(|it| it.space).collect();
+        let targets = spaces.iter().filter_map(|space| self.targets.get(space));
+        let spaces: Vec<_> = targets.filter(checked).map(|it| it.space).collect();
         spaces.into_iter().try_for_each(|space| self.watch_code_of(space))
     }
 
@@ -239,7 +254,10 @@ impl Targets {
 
     fn with(&mut self, header: Header, act: impl FnOnce(&mut Target)) {
         match self.targets.get_mut(&header.space) {
-            Some(target) => act(target),
+            Some(target) => {
+                target.stirred = true;
+                act(target);
+            }
             None => debug!("a record of unknown space {}", header.space),
         }
     }
@@ -348,6 +366,11 @@ impl Targets {
         recognitions.map(|recognition| recognition.due).min()
     }
 
+    /// Records come faster than they are booked.
+    pub(super) fn hurry(&mut self) {
+        self.haste.set(true);
+    }
+
     /// When something is to be done next.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let lens = self.lenses.as_ref().and_then(Lenses::due);
@@ -372,19 +395,36 @@ impl Targets {
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
-            self.find_ended();
-            self.watch_code()?;
+            let spaces = self.to_be_checked();
+            self.find_ended(&spaces);
+            self.watch_code(&spaces)?;
             self.thin()?;
             self.bindings.tend(&mut self.probes, &mut self.targets);
-            self.tell_grown_interpreters(false)?;
-        } else {
-            self.tell_grown_interpreters(true)?;
+            self.tell_grown_interpreters(&spaces)?;
+        } else if self.targets.len() <= WATCHED_QUICKLY {
+            let stirred = self.targets.values().filter(|target| target.stirred);
+            let spaces: Vec<u32> = stirred.map(|target| target.space).collect();
+            self.tell_grown_interpreters(&spaces)?;
         }
         Ok(())
     }
 
-    fn tell_grown_interpreters(&mut self, quick: bool) -> Result<(), SessionError> {
-        for (space, layout) in self.bindings.grown_interpreters(self.targets.len(), quick) {
+    /// The live targets of which a record has come since the last check, and some of the others: that of an
+    /// end may have been lost.
+    fn to_be_checked(&mut self) -> Vec<u32> {
+        self.rounds += 1;
+        let parts = 1 + self.targets.len() / CHECKED_UNSTIRRED;
+        let turn = self.rounds % parts;
+        let targets = self.targets.values_mut().filter(|target| target.is_live());
+        let due = targets.filter_map(|target| {
+            let stirred = std::mem::take(&mut target.stirred);
+            (stirred || target.space as usize % parts == turn).then_some(target.space)
+        });
+        due.chain(self.ended.iter().copied()).collect()
+    }
+
+    fn tell_grown_interpreters(&mut self, spaces: &[u32]) -> Result<(), SessionError> {
+        for (space, layout) in self.bindings.grown_interpreters(spaces) {
             if let Some(target) = self.targets.get(&space) {
                 self.probes.configure(target.pid, space, &layout)?;
             }
@@ -413,18 +453,26 @@ impl Targets {
     }
 
     /// Targets that ended while the ring buffer was full have no record of it.
-    fn find_ended(&mut self) {
+    fn find_ended(&mut self, spaces: &[u32]) {
         if let Some(pid) = self.expected
             && !std::path::Path::new(&format!("/proc/{pid}")).exists()
         {
             self.expected = None;
         }
+        // What ended may have records that wait to be booked.
+        if !std::mem::take(&mut self.emptied) {
+            return;
+        }
         let mut ended = HashMap::new();
-        for target in self.targets.values().filter(|target| target.is_live()) {
+        let targets = spaces.iter().filter_map(|space| self.targets.get(space));
+        for target in targets.filter(|target| target.is_live()) {
             match self.probes.space(target.mm, target.space) {
                 Some(space) if space.state == CLOSED => ended.insert(target.space, space.tally),
                 Some(_) => None,
-                None => ended.insert(target.space, target.tally),
+                None => {
+                    let tally = self.probes.untold_end(target.space).unwrap_or(target.tally);
+                    ended.insert(target.space, tally)
+                }
             };
         }
         // Its last records may be in the ring buffer still: by the next check they are booked.

@@ -103,13 +103,14 @@ impl Programs {
     /// What of their growth a report names.
     ///
     /// # Errors
-    /// When a process of the report is none of these programs.
+    /// When a process of the report has no file.
     pub fn named(&self, report: &Report) -> Result<Named> {
         let mut named = Named::default();
         for process in report.processes.iter().filter(|it| it.command.contains(&self.tag)) {
             let file = process.command.get(1).context("the program's file")?;
             let kind = (0..KINDS).find(|kind| self.file(*kind).as_os_str() == file.as_str());
-            let line = kind.with_context(|| format!("{file} is none of them"))? as u32 + 1;
+            // What was started otherwise is not counted.
+            let Some(line) = kind.map(|kind| kind as u32 + 1) else { continue };
             let grown = process.figures(file, line).grown;
             named.processes += 1;
             named.on_the_line += grown.min(BYTES);

@@ -5,8 +5,10 @@
 //! machine come and go as they like.
 
 mod ends;
+mod faults;
 mod finds;
 mod groups;
+mod load;
 mod page;
 mod refuses;
 mod scrape;

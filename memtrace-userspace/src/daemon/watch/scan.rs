@@ -201,15 +201,30 @@ impl Seen {
     }
 }
 
-/// The start of a process in clock ticks since boot, and the size of its address space.
+/// The start of a process in clock ticks since boot, and the size of its address space. Of all processes, every
+/// few seconds: so nothing else of `stat` is looked at.
 fn extent(pid: u32) -> Option<(u64, u64)> {
-    let stat = procfs::process::Process::new(pid.cast_signed()).ok()?.stat().ok()?;
-    Some((stat.starttime, stat.vsize))
+    /// Fields 22 and 23 of `proc_pid_stat(5)`; the name, which may hold anything, is field 2.
+    const STARTED: usize = 22 - 3;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(&stat[end_of_name + 1..]).ok()?;
+    let mut fields = fields.split_ascii_whitespace().skip(STARTED);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_extent_of_a_process_is_what_proc_says() {
+        let stat = procfs::process::Process::myself().unwrap().stat().unwrap();
+        let (started, address_space) = extent(std::process::id()).unwrap();
+        assert_eq!(started, stat.starttime);
+        assert!(address_space.abs_diff(stat.vsize) < 64 << 20);
+        assert_eq!(extent(u32::MAX), None);
+    }
 
     #[test]
     fn other_rules_ask_again_whom_they_left_out_and_count_nobody_twice() {
