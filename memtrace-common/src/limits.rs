@@ -77,3 +77,9 @@ pub const MAX_BLOCKS: u32 = 1 << 20;
 
 /// Stacks, each in a thread, for which the allocator lens keeps sums between two windows.
 pub const MAX_OWNERS: u32 = 1 << 16;
+
+/// Functions whose calls are counted for the allocator lens, [`YARDS`] for each target under a budget.
+pub const MAX_YARDS: u32 = 1 << 15;
+
+/// Functions of one target among which one is looked for that shows how fast it gets on.
+pub const YARDS: u32 = 128;

@@ -20,6 +20,7 @@ mod recognise;
 mod target;
 mod targets;
 mod windows;
+mod yardstick;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -12,22 +12,28 @@ pub(super) const LENGTH: usize = 16;
 /// stack, onto the first that is emulated; to the very beginning if there is none.
 #[must_use]
 pub(super) fn offset(code: &[u8]) -> u64 {
+    emulated(code).unwrap_or(0)
+}
+
+/// The same; `None` where nothing is emulated.
+#[must_use]
+pub(super) fn emulated(code: &[u8]) -> Option<u64> {
     let mut at = 0;
     while let Some(rest) = code.get(at..) {
         match rest {
             // push of a register, without and with a prefix; nop; short and long conditional jump; jmp.
             [0x50..=0x57 | 0x90 | 0x70..=0x7f | 0xeb | 0xe9, ..]
             | [0x41, 0x50..=0x57, ..]
-            | [0x0f, 0x80..=0x8f, ..] => return at as u64,
+            | [0x0f, 0x80..=0x8f, ..] => return Some(at as u64),
             // endbr64
             [0xf3, 0x0f, 0x1e, 0xfa, ..] => at += 4,
             // test of two registers, of 64 and of 32 bits
             [0x48, 0x85, 0xc0..=0xff, ..] => at += 3,
             [0x85, 0xc0..=0xff, ..] => at += 2,
-            _ => return 0,
+            _ => return None,
         }
     }
-    0
+    None
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ impl AllocationSums {
         let began = Nanos(counted.at.0.saturating_sub(counted.time.0));
         let lens = self.lens.get_or_insert(Lens { began, ..Lens::default() });
         let group = (lens.windows % GROUPS as u64) as usize;
+        for (name, time) in &counted.measured {
+            lens.measured.entry(name.clone()).or_default().0 += time.0;
+        }
         lens.time.0 += counted.time.0;
         lens.recorded.0 += counted.recorded.0;
         lens.slowed.0 += counted.slowed.0;
@@ -42,10 +45,14 @@ impl AllocationSums {
         lens.frees_seen = self.frees_seen >= lens.time;
         if counted.recorded < counted.time && !self.sampled {
             self.sampled = true;
+            lens.groups = [Nanos((lens.time.0 - counted.time.0) / GROUPS as u64); GROUPS];
             // What came before was exact: it varies by nothing.
             for total in self.totals.values_mut() {
                 total.groups = even(total.all);
             }
+        }
+        if self.sampled {
+            lens.groups[group].0 += counted.time.0;
         }
         for change in &counted.changes {
             let total = self.totals.entry((change.stack, change.thread)).or_default();
@@ -83,7 +90,8 @@ impl AllocationSums {
 
     /// The lens, with times counted from `from`.
     pub(super) fn lens(&self, from: Nanos) -> Option<Lens> {
-        self.lens.map(|lens| Lens { began: Nanos(lens.began.0.saturating_sub(from.0)), ..lens })
+        let lens = self.lens.clone()?;
+        Some(Lens { began: Nanos(lens.began.0.saturating_sub(from.0)), ..lens })
     }
 }
 

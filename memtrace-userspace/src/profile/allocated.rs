@@ -13,10 +13,12 @@ pub const GROUPS: usize = 20;
 
 /// How well the cost of a hit is known: a probe costs more in a large program than in the small one
 /// that it was measured in.
-const COST_UNCERTAINTY: f64 = 0.12;
+const COST_UNCERTAINTY: f64 = 0.2;
+/// An estimate may be so many times too small or too large where nothing else bounds it.
+const AT_MOST: f64 = 10.0;
 
 /// What the allocator lens says of a process as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lens {
     /// When it was attached, since the profile's start.
     pub began: Nanos,
@@ -24,7 +26,8 @@ pub struct Lens {
     pub time: Nanos,
     /// Of that, time in which allocations were recorded; all of it in exact mode.
     pub recorded: Nanos,
-    /// What probes took of the target's time while allocations were recorded, beside `recorded`.
+    /// What probes took of the target's time while its progress was measured, in proportion to `recorded`:
+    /// nothing where a function's calls were counted all the time.
     pub slowed: Nanos,
     /// Windows of time that were counted.
     pub windows: u64,
@@ -38,6 +41,10 @@ pub struct Lens {
     pub hits: u64,
     /// What they cost the target, by what a hit cost when memtrace began.
     pub cost: Nanos,
+    /// Parts of the time, by the function whose calls measured them.
+    pub measured: BTreeMap<String, Nanos>,
+    /// Time, dealt as [`Allocated::groups`].
+    pub groups: [Nanos; GROUPS],
     /// Whether frees were seen all the time: otherwise blocks may count as live that are gone.
     pub frees_seen: bool,
 }
@@ -49,14 +56,23 @@ impl Lens {
         self.recorded >= self.time
     }
 
-    /// By what part an estimate may be wrong because a hit's cost is only known so well: while
-    /// allocations are recorded the target is slower by `slowed / recorded`, which scales them.
+    /// Of an estimate, how much less and how much more the truth may be because a hit's cost is only
+    /// known so well: the target was slower by `slowed / recorded` while its progress was measured.
     #[must_use]
-    pub fn uncertainty(&self) -> f64 {
+    pub fn uncertainty(&self) -> (f64, f64) {
         if self.is_exact() || self.recorded.0 == 0 {
-            return 0.0;
+            return (0.0, 0.0);
         }
-        COST_UNCERTAINTY * self.slowed.0 as f64 / self.recorded.0 as f64
+        let wrong = COST_UNCERTAINTY * self.slowed.0 as f64 / self.recorded.0 as f64;
+        let high = if wrong < 1.0 - 1.0 / AT_MOST { 1.0 / (1.0 - wrong) } else { AT_MOST };
+        (1.0 - (1.0 / (1.0 + wrong)).max(1.0 / AT_MOST), high - 1.0)
+    }
+
+    /// The part of the time that was measured by no function's calls.
+    #[must_use]
+    pub fn by_time(&self) -> f64 {
+        let measured: u64 = self.measured.values().map(|time| time.0).sum();
+        (1.0 - measured as f64 / self.time.0.max(1) as f64).max(0.0)
     }
 
     /// The part of the time in which allocations were recorded.
@@ -146,12 +162,19 @@ impl Allocated {
         Some(figures.map(|figure| {
             let groups: Vec<f64> = self.groups.iter().take(used).map(figure).collect();
             let total: f64 = groups.iter().sum();
-            let mean = total / used as f64;
-            let squares: f64 = groups.iter().map(|one| (one - mean).powi(2)).sum();
+            // Groups stand for times of different length.
+            let times: f64 = lens.groups.iter().take(used).map(|time| time.0 as f64).sum();
+            let expected = |at: usize| match lens.groups[at].0 as f64 / times {
+                part if part.is_finite() => total * part,
+                _ => total / used as f64,
+            };
+            let squares: f64 =
+                groups.iter().enumerate().map(|(at, one)| (one - expected(at)).powi(2)).sum();
             let variance = squares * used as f64 / (used - 1) as f64 * (1.0 - lens.part());
             let by_chance = QUANTILES[used - 2] * variance.sqrt();
-            let reach = by_chance.hypot(lens.uncertainty() * total);
-            ((total - reach).max(0.0), total + reach)
+            let (less, more) = lens.uncertainty();
+            let low = total - by_chance.hypot(less * total);
+            (low.max(0.0), total + by_chance.hypot(more * total))
         }))
     }
 }

@@ -1,14 +1,15 @@
 //! One process under the lens: where its probes go, which of them are in, and what time they cover.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use memtrace_common::lens::Lens;
 use tracing::debug;
 
 use super::LensPlan;
-use crate::allocator::{self, Function, Library, SeenFiles};
-use crate::kernel::{ALLOCATES, CpuClock, FREES, Probes, ProcessProbe, RETURNS};
+use super::yards::{Candidate, Yards};
+use crate::allocator::{self, Function, Library, SeenFiles, Yardstick};
+use crate::kernel::{ALLOCATES, CpuClock, FREES, LensMaps, Probes, ProcessProbe, RETURNS};
 use crate::python::{Images, Interpreter, TargetMemory};
 use crate::session::pace::{Costs, Hits, Looking, Pace, Trials};
 
@@ -37,7 +38,15 @@ pub(super) struct Watch {
     /// All the time until the last window's end, as told.
     pub(super) ever: Covered,
     pid: u32,
-    clock: Option<CpuClock>,
+    pub(super) clock: Option<CpuClock>,
+    /// Functions of the interpreter that may show its progress,
+    yardsticks: Vec<Yardstick>,
+    /// and what came of that, once it is not looked at all the time.
+    pub(super) yards: Option<Yards>,
+    /// Whether the window under way ends by itself.
+    pub(super) gated: bool,
+    /// What the last window cost.
+    pub(super) window_cost: Duration,
     /// Since when the next window counts for.
     since: Mark,
     /// The window's beginning.
@@ -65,19 +74,28 @@ pub(super) struct Window {
     pub(super) ran: Duration,
     /// What of that probes took.
     pub(super) cost: Duration,
+    /// Calls of functions that allocate, in it.
+    pub(super) allocations: u64,
 }
 
 /// Time that a target ran on CPUs, less what probes took of it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Covered {
     /// All of it.
     pub(super) time: Duration,
     /// Of it: recorded.
     pub(super) recorded: Duration,
-    /// What probes took while it was recorded.
+    /// What probes took while it was recorded, or what its progress was measured by was counted, in
+    /// proportion.
     pub(super) slowed: Duration,
     /// Of it: with frees seen.
     pub(super) frees_seen: Duration,
+    /// What all probes took.
+    pub(super) cost: Duration,
+    /// Calls that were counted.
+    pub(super) calls: u64,
+    /// Parts of the time, by the function whose calls measured them.
+    pub(super) measured: BTreeMap<String, Duration>,
 }
 
 impl Watch {
@@ -86,6 +104,10 @@ impl Watch {
         Self {
             pid,
             clock: None,
+            yardsticks: Vec::new(),
+            yards: None,
+            gated: false,
+            window_cost: Duration::ZERO,
             space: 0,
             links: Vec::new(),
             groups: Vec::new(),
@@ -116,6 +138,11 @@ impl Watch {
     pub(super) fn begin(&mut self, space: u32, lens: Lens) {
         self.space = space;
         self.begun = true;
+        // What it was before `exec` has no function that is still there.
+        if let Some(yards) = &mut self.yards {
+            yards.look_anew();
+        }
+        self.gated = false;
         self.told = Lens::default();
         (self.covered, self.ever) = (Covered::default(), Covered::default());
         self.since = self.mark(lens);
@@ -140,7 +167,7 @@ impl Watch {
     /// Whether something is recorded now.
     pub(super) fn is_recording(&self) -> bool {
         let looking = self.pace.as_ref().map(|pace| pace.looking);
-        !matches!(looking, Some(Looking::Not | Looking::Frees))
+        matches!(looking, Some(Looking::Window | Looking::Always) | None)
     }
 
     /// What hits cost in this target.
@@ -200,8 +227,10 @@ impl Watch {
         self.cover(Covered {
             time,
             recorded,
-            slowed: cost,
+            slowed: if whole { Duration::ZERO } else { cost },
             frees_seen: if whole { time } else { Duration::ZERO },
+            cost,
+            ..Covered::default()
         });
         (self.since, self.window, self.state) = (now, now, now);
         let scale = if whole || recorded.is_zero() {
@@ -209,7 +238,61 @@ impl Watch {
         } else {
             time.as_secs_f64() / recorded.as_secs_f64()
         };
-        Window { scale, ran, cost }
+        Window { scale, ran, cost, allocations: part.allocations }
+    }
+
+    /// The same for a window that began and ended with calls that were counted.
+    pub(super) fn end_gated(&mut self, costs: Costs, maps: &mut LensMaps) -> Window {
+        let lens = maps.get(self.space).unwrap_or_default();
+        let allowed = self.pace.as_ref().map_or(1.0, Pace::allowed);
+        let allocations = hits(lens).since(self.window.hits).allocations;
+        let (Some(yards), Some(clock)) = (&mut self.yards, &self.clock) else {
+            return self.end_window(lens, costs);
+        };
+        let name = yards.name().to_owned();
+        let Some(measured) = yards.end_window(clock, costs, allocations, allowed, self.space, maps)
+        else {
+            return self.end_window(lens, costs);
+        };
+        debug!("process {}: by {name}: {measured:?}", self.pid);
+        self.cover(Covered {
+            time: measured.time,
+            recorded: measured.recorded,
+            slowed: measured.slowed,
+            frees_seen: Duration::ZERO,
+            cost: measured.cost + measured.counting,
+            calls: measured.calls,
+            measured: BTreeMap::from([(name, measured.time)]),
+        });
+        let now = self.mark(lens);
+        (self.since, self.window, self.state) = (now, now, now);
+        let (scale, ran, cost) = (measured.scale, measured.ran, measured.cost);
+        Window { scale, ran, cost, allocations }
+    }
+
+    /// Whether a window that a call is to begin has begun.
+    pub(super) fn has_begun(&self, maps: &LensMaps) -> bool {
+        self.yards.as_ref().is_some_and(|yards| yards.has_begun(maps))
+    }
+
+    /// How long it ran since the window's probes came, and what they cost.
+    pub(super) fn spent(&self, lens: Lens, costs: Costs) -> (Duration, Duration) {
+        let now = self.mark(lens);
+        let cost = self.cost(now.hits.since(self.window.hits), costs);
+        (now.ran.saturating_sub(self.window.ran), cost)
+    }
+
+    /// Functions that may show its progress: first those that allocate.
+    pub(super) fn candidates(&mut self) -> Vec<Candidate> {
+        let allocating = self.groups.iter().flatten().filter(|function| function.allocates());
+        let of_allocator = allocating.map(|function| Candidate {
+            yardstick: Yardstick { name: function.name.to_owned(), point: function.point.clone() },
+            allocates: true,
+        });
+        let others = std::mem::take(&mut self.yardsticks);
+        let of_python =
+            others.into_iter().map(|yardstick| Candidate { yardstick, allocates: false });
+        of_allocator.chain(of_python).collect()
     }
 
     /// The time since the last window counts, too: by how much more all that was recorded is to be
@@ -228,6 +311,11 @@ impl Watch {
         self.covered.recorded += part.recorded;
         self.covered.slowed += part.slowed;
         self.covered.frees_seen += part.frees_seen;
+        self.covered.cost += part.cost;
+        self.covered.calls += part.calls;
+        for (name, time) in part.measured {
+            *self.covered.measured.entry(name).or_default() += time;
+        }
     }
 
     /// Takes out the time that was not told yet.
@@ -259,6 +347,9 @@ impl Watch {
         }
         self.python = true;
         let pid = memory.pid();
+        if self.pace.is_some() {
+            self.yardsticks = allocator::yardsticks(memory, interpreter, images);
+        }
         match allocator::arenas(memory, interpreter, images) {
             Some(functions) => self.add(pid, functions, probes),
             None => notes.push(
@@ -321,7 +412,8 @@ impl Watch {
     }
 
     pub(super) fn into_links(self) -> Vec<ProcessProbe> {
-        self.links
+        let counting = self.yards.into_iter().flat_map(Yards::into_links);
+        self.links.into_iter().chain(counting).collect()
     }
 
     /// Returns first, so that no call is seen to begin and not to end.

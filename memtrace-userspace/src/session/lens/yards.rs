@@ -1,0 +1,527 @@
+//! The measure of one target's progress: calls of one of its functions, counted.
+//!
+//! A window of recording begins and ends with such a call. What was recorded in it stands for as much
+//! more as there were calls since the window before. Where a function is called too often to count it all the time,
+//! it is counted for a while before each window, and how often it is called by time stands for the rest.
+
+use std::time::Duration;
+
+use memtrace_common::lens::{Order, Yard};
+use memtrace_common::limits::YARDS;
+use tracing::debug;
+
+use crate::allocator::Yardstick;
+use crate::kernel::{COUNTS, CpuClock, KernelError, LensMaps, Probes, ProcessProbe};
+use crate::session::pace::{Costs, USUAL_FACTOR, WINDOW};
+use crate::session::yardstick::{Choice, Known, TRIALS, choose, next_calls};
+
+/// How long all candidates are counted in a trial.
+pub(super) const TRIAL: Duration = Duration::from_millis(4);
+/// How long one is counted before a window, at least and at most.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(100);
+/// Of what a window costs, what that may.
+const SHARE: f64 = 0.25;
+/// A window that lasts so many times as long as it should ends with the next call,
+const LATE: u32 = 4;
+/// and one that still lasts after so many times is given up.
+const TOO_LATE: u32 = 6;
+/// Fewer calls say too little.
+const FEW: u64 = 8;
+/// The beginning of a window is read again when the target ran on for so long meanwhile: this thread
+/// was not running.
+const TOGETHER: Duration = Duration::from_micros(30);
+const TRIES: usize = 8;
+
+/// A candidate.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) yardstick: Yardstick,
+    /// Whether it is a function that allocates.
+    pub(super) allocates: bool,
+}
+
+/// A moment of a target: how long it has run, and how often the function was called.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moment {
+    ran: Duration,
+    calls: u64,
+}
+
+/// What a window came to by the calls of the function.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured {
+    /// By how much what it recorded is to be multiplied.
+    pub(super) scale: f64,
+    /// The target's own time since the window before, and that of the window.
+    pub(super) time: Duration,
+    pub(super) recorded: Duration,
+    /// How much slower it was while its progress was measured, in that time.
+    pub(super) slowed: Duration,
+    /// How long it ran with all probes, and what of that they took.
+    pub(super) ran: Duration,
+    pub(super) cost: Duration,
+    /// Calls that were counted, and what that took.
+    pub(super) calls: u64,
+    pub(super) counting: Duration,
+}
+
+/// Where a window stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    Open,
+    /// It has ended, or is to end though it could not.
+    Over,
+    GivenUp,
+}
+
+/// The candidates of a target, and the one that was chosen.
+pub(super) struct Yards {
+    pid: u32,
+    /// Its slot among those of the kernel side.
+    first: u32,
+    candidates: Vec<Candidate>,
+    /// Those that need not be tried again.
+    dropped: Vec<bool>,
+    /// By trial: calls of the allocator, and of each candidate.
+    trials: Vec<(u64, Vec<u64>)>,
+    before_trial: (Moment, Vec<u64>),
+    after_trial: bool,
+    chosen: usize,
+    always: bool,
+    links: Vec<ProcessProbe>,
+    trying: Vec<ProcessProbe>,
+    /// Calls of the next window.
+    calls: u64,
+    ticket: i64,
+    /// The target's own time since the window before that is accounted for, in nanoseconds.
+    carried: f64,
+    /// Since when it is not,
+    off: Moment,
+    /// since when calls are counted,
+    counting: Option<Moment>,
+    /// and when the window's probes came.
+    full: Moment,
+    /// Calls in a nanosecond of the target's own time.
+    rate: f64,
+    /// Calls of the allocator in a window, and in a second of the target's own time.
+    in_window: f64,
+    a_second: f64,
+}
+
+impl Yards {
+    /// Begins with the first candidate that allocates; `allocations` were in the last window.
+    pub(super) fn new(
+        pid: u32,
+        first: u32,
+        mut candidates: Vec<Candidate>,
+        allocations: u64,
+    ) -> Option<Self> {
+        candidates.truncate(YARDS as usize);
+        let chosen = candidates.iter().position(|candidate| candidate.allocates)?;
+        Some(Self {
+            pid,
+            first,
+            dropped: vec![false; candidates.len()],
+            candidates,
+            trials: Vec::new(),
+            before_trial: (Moment::default(), Vec::new()),
+            after_trial: false,
+            chosen,
+            always: false,
+            links: Vec::new(),
+            trying: Vec::new(),
+            calls: (allocations / 2).max(2),
+            ticket: 0,
+            carried: 0.0,
+            off: Moment::default(),
+            counting: None,
+            full: Moment::default(),
+            rate: 0.0,
+            in_window: 0.0,
+            a_second: 0.0,
+        })
+    }
+
+    pub(super) fn slot(&self) -> u32 {
+        self.first
+    }
+
+    fn chosen_slot(&self) -> u32 {
+        self.first + self.chosen as u32
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.candidates[self.chosen].yardstick.name
+    }
+
+    fn moment(&self, clock: &CpuClock, maps: &LensMaps) -> Moment {
+        let mut moment = Moment { ran: clock.read(), calls: 0 };
+        for _ in 0..TRIES {
+            moment.calls = maps.yard(self.chosen_slot()).count;
+            let after = clock.read();
+            if after.saturating_sub(moment.ran) < TOGETHER {
+                break;
+            }
+            moment.ran = after;
+        }
+        moment
+    }
+
+    fn attach(&self, which: &[usize], probes: &mut Probes) -> Vec<ProcessProbe> {
+        let mut links = Vec::new();
+        let mut left: Vec<usize> = which.to_vec();
+        while let Some(first) = left.first() {
+            let path = self.candidates[*first].yardstick.point.path.clone();
+            let same = |at: &usize| self.candidates[*at].yardstick.point.path == path;
+            let (together, others): (Vec<usize>, Vec<usize>) = left.into_iter().partition(same);
+            let places: Vec<(u64, u64)> = together
+                .iter()
+                .map(|at| {
+                    let offset = self.candidates[*at].yardstick.point.file_offset;
+                    (offset, u64::from(self.first) + *at as u64)
+                })
+                .collect();
+            match probes.attach_lens(COUNTS, self.pid, &path, &places) {
+                Ok(more) => links.extend(more),
+                Err(error) => debug!("process {}, {}: {error}", self.pid, path.display()),
+            }
+            left = others;
+        }
+        links
+    }
+
+    /// A pause begins.
+    pub(super) fn pause(&mut self, clock: &CpuClock, probes: &mut Probes) {
+        if self.always && self.links.is_empty() {
+            self.links = self.attach(&[self.chosen], probes);
+        } else if !self.always {
+            detach(&mut self.links);
+        }
+        let Some(maps) = probes.lens() else { return };
+        self.off = self.moment(clock, maps);
+        self.counting = self.always.then_some(self.off);
+    }
+
+    /// What counting a call costs, in nanoseconds.
+    fn cost(costs: Costs) -> f64 {
+        costs.count * USUAL_FACTOR
+    }
+
+    /// The target's own time between two moments at which calls were counted, in nanoseconds.
+    fn own(from: Moment, to: Moment, costs: Costs) -> f64 {
+        let ran = to.ran.saturating_sub(from.ran).as_nanos() as f64;
+        let calls = to.calls.saturating_sub(from.calls) as f64;
+        (ran - calls * Self::cost(costs)).max(ran / 20.0)
+    }
+
+    /// Accounts for the time until now.
+    fn settle(&mut self, now: Moment, costs: Costs) {
+        self.carried += match self.counting {
+            Some(counting) => {
+                nanos(counting.ran.saturating_sub(self.off.ran)) + Self::own(counting, now, costs)
+            }
+            None => nanos(now.ran.saturating_sub(self.off.ran)),
+        };
+        self.off = now;
+        self.counting = self.counting.map(|_| now);
+    }
+
+    /// Whether all candidates are to be counted now.
+    pub(super) fn wants_trial(&mut self) -> bool {
+        let wants = self.rate > 0.0 && self.trials.len() < TRIALS && !self.after_trial;
+        self.after_trial = wants;
+        wants
+    }
+
+    fn counts(&self, maps: &LensMaps) -> Vec<u64> {
+        (0..self.candidates.len()).map(|at| maps.yard(self.first + at as u32).count).collect()
+    }
+
+    pub(super) fn begin_trial(&mut self, clock: &CpuClock, costs: Costs, probes: &mut Probes) {
+        let attached = !self.links.is_empty();
+        let tried: Vec<usize> = (0..self.candidates.len())
+            .filter(|at| if *at == self.chosen { !attached } else { !self.dropped[*at] })
+            .collect();
+        if let Some(maps) = probes.lens() {
+            let now = self.moment(clock, maps);
+            self.settle(now, costs);
+            self.before_trial = (now, self.counts(maps));
+        }
+        self.trying = self.attach(&tried, probes);
+    }
+
+    /// It ends: how long the target ran in it, and what of that the probes took.
+    pub(super) fn end_trial(
+        &mut self,
+        clock: &CpuClock,
+        costs: Costs,
+        allowed: f64,
+        probes: &mut Probes,
+    ) -> (Duration, Duration) {
+        let Some(maps) = probes.lens() else { return Default::default() };
+        let now = self.moment(clock, maps);
+        let after = self.counts(maps);
+        detach(&mut self.trying);
+        let (begun, before) = std::mem::take(&mut self.before_trial);
+        let ran = now.ran.saturating_sub(begun.ran);
+        let own = now.calls.saturating_sub(begun.calls) as f64 / self.rate;
+        self.carried += own;
+        self.off = now;
+        self.counting = self.counting.map(|_| now);
+        let counts: Vec<u64> = after.iter().zip(&before).map(|(now, then)| now - then).collect();
+        let allocations: u64 = counts
+            .iter()
+            .zip(&self.candidates)
+            .filter(|(_, candidate)| candidate.allocates)
+            .map(|(count, _)| *count)
+            .sum();
+        // What is called nearly as often as the allocator, and what is never called, is of no use.
+        let second = !self.trials.is_empty();
+        for (at, count) in counts.iter().enumerate() {
+            let useless = *count > allocations / 2 || (second && *count == 0);
+            self.dropped[at] |= useless && !self.candidates[at].allocates;
+        }
+        self.trials.push((allocations, counts));
+        if self.trials.len() == TRIALS {
+            self.choose(costs, allowed);
+            self.pause(clock, probes);
+        }
+        (ran, ran.saturating_sub(Duration::from_nanos(own as u64)))
+    }
+
+    fn choose(&mut self, costs: Costs, allowed: f64) {
+        let mut trials = self.trials.clone();
+        for (_, counts) in &mut trials {
+            for (count, dropped) in counts.iter_mut().zip(&self.dropped) {
+                *count *= u64::from(!dropped);
+            }
+        }
+        let known = Known {
+            in_window: self.in_window,
+            a_second: self.a_second,
+            cost: Self::cost(costs) / 1e9,
+            allowed,
+        };
+        let Some(Choice { candidate, always, calls }) = choose(&trials, known) else { return };
+        if candidate != self.chosen {
+            detach(&mut self.links);
+            self.rate = 0.0;
+        }
+        (self.chosen, self.always, self.calls) = (candidate, always, (calls as u64).max(2));
+        debug!(
+            "process {}: {known:?}, so progress is calls of {}: {calls:.0} in a window, always: {always}",
+            self.pid,
+            self.name()
+        );
+    }
+
+    /// How long calls are to be counted before a window that costs as much as the one before; `None`
+    /// when they are counted already.
+    pub(super) fn begin_counting(
+        &mut self,
+        clock: &CpuClock,
+        window_cost: Duration,
+        costs: Costs,
+        probes: &mut Probes,
+    ) -> Option<Duration> {
+        if self.counting.is_some() {
+            return None;
+        }
+        self.links = self.attach(&[self.chosen], probes);
+        let maps = probes.lens()?;
+        self.counting = Some(self.moment(clock, maps));
+        let slower = self.rate * Self::cost(costs);
+        let length = SHARE * window_cost.as_secs_f64() * (1.0 + slower) / slower.max(1e-3);
+        Some(if self.rate == 0.0 {
+            WINDOW
+        } else {
+            Duration::from_secs_f64(length).clamp(SHORTEST, LONGEST)
+        })
+    }
+
+    /// A window is about to begin, with probes yet to come. Returns what counting before it has cost.
+    pub(super) fn end_counting(
+        &mut self,
+        clock: &CpuClock,
+        costs: Costs,
+        maps: &LensMaps,
+    ) -> Duration {
+        self.full = self.moment(clock, maps);
+        let calls = self.counting.map_or(0, |from| self.full.calls.saturating_sub(from.calls));
+        Duration::from_nanos((calls as f64 * Self::cost(costs)) as u64)
+    }
+
+    /// The window is to begin with the next call.
+    pub(super) fn begin_window(
+        &mut self,
+        ticket: u64,
+        space: u32,
+        maps: &mut LensMaps,
+    ) -> Result<(), KernelError> {
+        self.ticket = ticket.cast_signed();
+        self.after_trial = false;
+        self.order(self.calls, space, maps)
+    }
+
+    fn order(&self, calls: u64, space: u32, maps: &mut LensMaps) -> Result<(), KernelError> {
+        let order = Order { ticket: self.ticket, calls, space: u64::from(space) };
+        maps.order(self.chosen_slot(), order)
+    }
+
+    /// Its window, once it has begun.
+    fn window(&self, maps: &LensMaps) -> Option<Yard> {
+        Some(maps.yard(self.chosen_slot())).filter(|yard| yard.ticket == self.ticket)
+    }
+
+    /// Whether it has begun.
+    pub(super) fn has_begun(&self, maps: &LensMaps) -> bool {
+        self.window(maps).is_some()
+    }
+
+    /// Where the window stands, and how much longer it will last, about.
+    pub(super) fn stands(
+        &mut self,
+        clock: &CpuClock,
+        space: u32,
+        maps: &mut LensMaps,
+    ) -> Result<(Stands, Duration), KernelError> {
+        let window = self.window(maps);
+        let ran = clock.read().saturating_sub(self.full.ran);
+        let stands = if window.is_some_and(|window| window.closed != 0) {
+            Stands::Over
+        } else if ran > WINDOW * TOO_LATE {
+            Stands::GivenUp
+        } else {
+            Stands::Open
+        };
+        if stands == Stands::Open && ran > WINDOW * LATE {
+            self.order(1, space, maps)?;
+        }
+        let done = window.map_or(0, |window| window.count.saturating_sub(window.opened)) as f64;
+        let left = match done / self.calls as f64 {
+            part if part > 0.05 => ran.as_secs_f64() * (1.0 / part - 1.0),
+            _ => WINDOW.as_secs_f64() / 4.0,
+        };
+        Ok((stands, Duration::from_secs_f64(left.clamp(5e-4, 5e-3))))
+    }
+
+    /// The window has ended, or ends now. `None` when too few calls say how much work it was.
+    pub(super) fn end_window(
+        &mut self,
+        clock: &CpuClock,
+        costs: Costs,
+        allocations: u64,
+        allowed: f64,
+        space: u32,
+        maps: &mut LensMaps,
+    ) -> Option<Measured> {
+        let now = self.moment(clock, maps);
+        let window = self.window(maps);
+        self.order(0, space, maps).ok()?;
+        let counting = self.counting.take();
+        let (carried, off) =
+            (std::mem::take(&mut self.carried), std::mem::replace(&mut self.off, now));
+        let (window, counting) = (window?, counting?);
+        let counted = self.full.calls.saturating_sub(counting.calls);
+        let closed = if window.closed == 0 { now.calls } else { window.closed };
+        let calls = closed.saturating_sub(window.opened);
+        let own = Self::own(counting, self.full, costs);
+        if counted < FEW || calls < 2 || own <= 0.0 {
+            return None;
+        }
+        self.rate = counted as f64 / own;
+        let by_time = self.rate * (carried + nanos(counting.ran.saturating_sub(off.ran)));
+        let all = by_time + closed.saturating_sub(counting.calls) as f64;
+        let of = |calls: f64| Duration::from_nanos((calls / self.rate) as u64);
+        self.carried = now.calls.saturating_sub(closed) as f64 / self.rate;
+        let ran = now.ran.saturating_sub(self.full.ran);
+        let in_full = now.calls.saturating_sub(self.full.calls) as f64;
+        let slower = counted as f64 * Self::cost(costs) / own;
+        let measured = Measured {
+            scale: all / calls as f64,
+            time: of(all),
+            recorded: of(calls as f64),
+            slowed: of(calls as f64 * slower * by_time / all),
+            ran,
+            cost: ran.saturating_sub(of(in_full)),
+            calls: now.calls.saturating_sub(counting.calls),
+            counting: Duration::from_nanos((counted as f64 * Self::cost(costs)) as u64),
+        };
+        let ran_one = ran.as_secs_f64().max(1e-6);
+        self.in_window = allocations as f64 * WINDOW.as_secs_f64() / ran_one;
+        self.a_second = allocations as f64 / of(in_full).as_secs_f64().max(1e-6);
+        if window.closed != 0 {
+            self.calls = next_calls(self.calls, ran, WINDOW);
+        }
+        self.suits(slower, allowed);
+        Some(measured)
+    }
+
+    /// Whether it is still the right one: else looks anew, or counts it more or less.
+    fn suits(&mut self, slower: f64, allowed: f64) {
+        if self.trials.len() == TRIALS && self.calls <= 2 {
+            self.look_anew();
+        } else if self.trials.len() == TRIALS {
+            // As it was chosen, with some room so that it is not changed all the time.
+            let most = allowed * 0.2;
+            self.always = if self.always { slower < 1.5 * most } else { slower < 0.8 * most };
+        }
+    }
+
+    /// It does not suit any more.
+    pub(super) fn look_anew(&mut self) {
+        detach(&mut self.links);
+        detach(&mut self.trying);
+        self.trials.clear();
+        self.dropped.fill(false);
+        self.always = false;
+        self.counting = None;
+        self.rate = 0.0;
+        if let Some(at) = self.candidates.iter().position(|candidate| candidate.allocates) {
+            self.chosen = at;
+        }
+        self.calls = (self.in_window / 2.0).max(2.0) as u64;
+    }
+
+    /// The window came to nothing; the time until now counts for the next.
+    pub(super) fn give_up(
+        &mut self,
+        clock: &CpuClock,
+        costs: Costs,
+        space: u32,
+        maps: &mut LensMaps,
+    ) {
+        let _ = self.order(0, space, maps);
+        let now = self.moment(clock, maps);
+        self.settle(now, costs);
+        self.look_anew();
+    }
+
+    /// Nothing is to be counted for now, and what was is forgotten.
+    pub(super) fn rest(&mut self) {
+        detach(&mut self.links);
+        self.counting = None;
+        self.carried = 0.0;
+    }
+
+    pub(super) fn into_links(self) -> impl Iterator<Item = ProcessProbe> {
+        self.links.into_iter().chain(self.trying)
+    }
+
+    pub(super) fn detach(&mut self) {
+        detach(&mut self.links);
+        detach(&mut self.trying);
+    }
+}
+
+fn detach(links: &mut Vec<ProcessProbe>) {
+    for link in links.drain(..) {
+        link.close_in_background();
+    }
+}
+
+fn nanos(time: Duration) -> f64 {
+    time.as_nanos() as f64
+}
