@@ -110,8 +110,11 @@ pub struct Yard {
 
 const _: () = assert!(size_of::<Yard>() == 32);
 
-/// That allocations of a space are to be recorded from the next call of a function to the one that comes
-/// so many calls later. Written by user space only.
+/// That allocations of a space are to be recorded from a call of a function to the one that comes so many
+/// calls later. Written by user space only.
+///
+/// The call that it begins with is chosen by its number: the first one after some moment would mostly be
+/// the first of those that come together.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Order {
@@ -119,11 +122,15 @@ pub struct Order {
     pub ticket: i64,
     /// How many calls; 0 for no order.
     pub calls: u64,
-    /// The space, widened to leave no padding.
-    pub space: u64,
+    /// The space,
+    pub space: u32,
+    /// and it begins with a call whose number is a multiple of this one, not 0,
+    pub multiple: u32,
+    /// when this is added to it.
+    pub shift: u64,
 }
 
-const _: () = assert!(size_of::<Order>() == 24);
+const _: () = assert!(size_of::<Order>() == 32);
 
 /// One walk in so many is timed; a power of two.
 pub const TIMED_ONE_IN: u32 = 16;

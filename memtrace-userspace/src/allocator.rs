@@ -24,6 +24,8 @@ pub struct Function {
     pub point: ProbePoint,
     /// What its arguments are.
     pub reads: Reads,
+    /// Whether a breakpoint there is cheap: the kernel emulates the instruction behind it.
+    pub emulated: bool,
 }
 
 impl Function {

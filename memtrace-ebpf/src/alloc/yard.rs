@@ -26,16 +26,20 @@ pub fn passed(ctx: &ProbeContext) {
     if order.calls == 0 {
         return;
     }
-    // Of threads that come at the same time one begins.
-    // SAFETY: as above.
-    if order.ticket != yard.ticket
-        && unsafe { atomic::exchange(&mut yard.ticket, order.ticket) } != order.ticket
-    {
-        yard.opened = count;
-        yard.closed = 0;
-        record(order.space as u32, WEIGHT_ONE);
+    if order.ticket != yard.ticket {
+        let number = count.wrapping_add(order.shift) as u32;
+        if number % order.multiple.max(1) != 0 {
+            return;
+        }
+        // Of threads that come at the same time one begins.
+        // SAFETY: as above.
+        if unsafe { atomic::exchange(&mut yard.ticket, order.ticket) } != order.ticket {
+            yard.opened = count;
+            yard.closed = 0;
+            record(order.space, WEIGHT_ONE);
+        }
     } else if yard.closed == 0 && count.wrapping_sub(yard.opened) >= order.calls {
-        record(order.space as u32, 0);
+        record(order.space, 0);
         yard.closed = count;
     }
 }

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Length of a window. Putting probes in takes less than a tenth of it.
-pub(super) const WINDOW: Duration = Duration::from_millis(15);
+/// Length of a window. Putting probes in and taking them out takes a millisecond each.
+pub(super) const WINDOW: Duration = Duration::from_millis(8);
 /// A target that was cheap to look at all the time is looked at again after this time.
 const CHECK: Duration = Duration::from_millis(100);
 /// The shortest time until somebody asks again.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// So many trials are made.
-pub(super) const TRIALS: usize = 4;
+pub(super) const TRIALS: usize = 3;
 /// The calls that a window must have at least.
 const LEAST: f64 = 5.0;
 /// The calls that all trials together must have had.

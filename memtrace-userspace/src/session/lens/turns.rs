@@ -45,7 +45,18 @@ impl Lenses {
         }
         match watch.pace.as_ref().map(|pace| pace.looking) {
             Some(Looking::Not) => self.look_again(pid, probes),
-            Some(Looking::Progress) => self.begin_gated(pid, probes),
+            Some(Looking::Progress) => {
+                let (Some(yards), Some(clock), Some(pace)) =
+                    (&mut watch.yards, &watch.clock, &mut watch.pace)
+                else {
+                    return Ok(());
+                };
+                pace.owe(yards.end_counting(clock, costs, maps));
+                if yards.wants_trial() {
+                    return self.begin_trial(pid, probes);
+                }
+                self.begin_gated(pid, probes)
+            }
             Some(Looking::Candidates) => {
                 let (Some(yards), Some(clock), Some(pace)) =
                     (&mut watch.yards, &watch.clock, &mut watch.pace)
@@ -54,6 +65,10 @@ impl Lenses {
                 };
                 let (ran, cost) = yards.end_trial(clock, costs, pace.allowed(), probes);
                 watch.covered.cost += cost;
+                if yards.wants_trial() {
+                    pace.owe(cost);
+                    return self.begin_trial(pid, probes);
+                }
                 pace.next(Instant::now(), ran, cost);
                 Ok(())
             }
@@ -181,17 +196,14 @@ impl Lenses {
         let Some(pace) = &mut watch.pace else { return Ok(()) };
         let lens = probes.lens().and_then(|maps| maps.get(space)).unwrap_or_default();
         if let (Some(yards), Some(clock)) = (&mut watch.yards, &watch.clock) {
-            let (looking, length) = if yards.wants_trial() {
-                yards.begin_trial(clock, costs, probes);
-                (Looking::Candidates, TRIAL)
-            } else if let Some(length) =
-                yards.begin_counting(clock, watch.window_cost, costs, probes)
-            {
-                (Looking::Progress, length)
-            } else {
+            let length = yards.begin_counting(clock, watch.window_cost, costs, probes);
+            let Some(length) = length else {
+                if let Some(maps) = probes.lens() {
+                    yards.end_counting(clock, costs, maps);
+                }
                 return self.begin_gated(pid, probes);
             };
-            pace.enter(looking, length, Instant::now());
+            pace.enter(Looking::Progress, length, Instant::now());
             watch.begin_trial(lens);
             return Ok(());
         }
@@ -208,19 +220,31 @@ impl Lenses {
         Ok(())
     }
 
+    /// All functions that may show its progress are counted.
+    fn begin_trial(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
+        let costs = self.costs;
+        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
+        let (Some(yards), Some(clock), Some(pace)) =
+            (&mut watch.yards, &watch.clock, &mut watch.pace)
+        else {
+            return Ok(());
+        };
+        yards.begin_trial(clock, costs, probes);
+        pace.enter(Looking::Candidates, TRIAL, Instant::now());
+        let lens = probes.lens().and_then(|maps| maps.get(watch.space)).unwrap_or_default();
+        watch.begin_trial(lens);
+        Ok(())
+    }
+
     /// A window that begins with the next call of the function that is counted.
     fn begin_gated(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
-        let costs = self.costs;
         self.epoch += 1;
         let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
         let space = watch.space;
         let Some(maps) = probes.lens() else { return Ok(()) };
         maps.set(space, 0, self.epoch)?;
         let lens = maps.get(space).unwrap_or_default();
-        if let (Some(yards), Some(clock), Some(pace)) =
-            (&mut watch.yards, &watch.clock, &mut watch.pace)
-        {
-            pace.owe(yards.end_counting(clock, costs, maps));
+        if let Some(pace) = &mut watch.pace {
             pace.enter(Looking::Window, WINDOW, Instant::now());
         }
         watch.begin_window(lens);

@@ -284,7 +284,8 @@ impl Watch {
 
     /// Functions that may show its progress: first those that allocate.
     pub(super) fn candidates(&mut self) -> Vec<Candidate> {
-        let allocating = self.groups.iter().flatten().filter(|function| function.allocates());
+        let suits = |function: &&Function| function.allocates() && function.emulated;
+        let allocating = self.groups.iter().flatten().filter(suits);
         let of_allocator = allocating.map(|function| Candidate {
             yardstick: Yardstick { name: function.name.to_owned(), point: function.point.clone() },
             allocates: true,

@@ -4,6 +4,7 @@
 //! more as there were calls since the window before. Where a function is called too often to count it all the time,
 //! it is counted for a while before each window, and how often it is called by time stands for the rest.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use memtrace_common::lens::{Order, Yard};
@@ -16,7 +17,7 @@ use crate::session::pace::{Costs, USUAL_FACTOR, WINDOW};
 use crate::session::yardstick::{Choice, Known, TRIALS, choose, next_calls};
 
 /// How long all candidates are counted in a trial.
-pub(super) const TRIAL: Duration = Duration::from_millis(4);
+pub(super) const TRIAL: Duration = Duration::from_millis(3);
 /// How long one is counted before a window, at least and at most.
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(100);
@@ -26,8 +27,12 @@ const SHARE: f64 = 0.25;
 const LATE: u32 = 4;
 /// and one that still lasts after so many times is given up.
 const TOO_LATE: u32 = 6;
-/// Fewer calls say too little.
+/// A window waits for a call with a certain number, for up to so great a part of its own length.
+const WAIT: u64 = 4;
+/// Fewer calls say too little,
 const FEW: u64 = 8;
+/// and fewer of these what one costs.
+const ENOUGH: f64 = 1000.0;
 /// The beginning of a window is read again when the target ran on for so long meanwhile: this thread
 /// was not running.
 const TOGETHER: Duration = Duration::from_micros(30);
@@ -86,7 +91,10 @@ pub(super) struct Yards {
     /// By trial: calls of the allocator, and of each candidate.
     trials: Vec<(u64, Vec<u64>)>,
     before_trial: (Moment, Vec<u64>),
-    after_trial: bool,
+    /// In trials: time beyond that which the chosen one's calls took, and calls of others.
+    beyond: (f64, f64),
+    /// How long a call of the chosen one took while it was counted alone, all in all.
+    a_call: f64,
     chosen: usize,
     always: bool,
     links: Vec<ProcessProbe>,
@@ -94,6 +102,7 @@ pub(super) struct Yards {
     /// Calls of the next window.
     calls: u64,
     ticket: i64,
+    random: RandomState,
     /// The target's own time since the window before that is accounted for, in nanoseconds.
     carried: f64,
     /// Since when it is not,
@@ -104,9 +113,8 @@ pub(super) struct Yards {
     full: Moment,
     /// Calls in a nanosecond of the target's own time.
     rate: f64,
-    /// Calls of the allocator in a window, and in a second of the target's own time.
+    /// Calls of the allocator in a window.
     in_window: f64,
-    a_second: f64,
 }
 
 impl Yards {
@@ -126,20 +134,21 @@ impl Yards {
             candidates,
             trials: Vec::new(),
             before_trial: (Moment::default(), Vec::new()),
-            after_trial: false,
+            beyond: (0.0, 0.0),
+            a_call: 0.0,
             chosen,
             always: false,
             links: Vec::new(),
             trying: Vec::new(),
             calls: (allocations / 2).max(2),
             ticket: 0,
+            random: RandomState::new(),
             carried: 0.0,
             off: Moment::default(),
             counting: None,
             full: Moment::default(),
             rate: 0.0,
-            in_window: 0.0,
-            a_second: 0.0,
+            in_window: allocations as f64,
         })
     }
 
@@ -204,23 +213,27 @@ impl Yards {
         self.counting = self.always.then_some(self.off);
     }
 
-    /// What counting a call costs, in nanoseconds.
-    fn cost(costs: Costs) -> f64 {
-        costs.count * USUAL_FACTOR
+    /// What counting a call costs in this target, in nanoseconds.
+    fn cost(&self, costs: Costs) -> f64 {
+        let (time, calls) = self.beyond;
+        if calls < ENOUGH {
+            return costs.count * USUAL_FACTOR;
+        }
+        (time / calls).clamp(costs.count * 0.7, costs.count * 3.0)
     }
 
     /// The target's own time between two moments at which calls were counted, in nanoseconds.
-    fn own(from: Moment, to: Moment, costs: Costs) -> f64 {
+    fn own(&self, from: Moment, to: Moment, costs: Costs) -> f64 {
         let ran = to.ran.saturating_sub(from.ran).as_nanos() as f64;
         let calls = to.calls.saturating_sub(from.calls) as f64;
-        (ran - calls * Self::cost(costs)).max(ran / 20.0)
+        (ran - calls * self.cost(costs)).max(ran / 20.0)
     }
 
     /// Accounts for the time until now.
     fn settle(&mut self, now: Moment, costs: Costs) {
         self.carried += match self.counting {
             Some(counting) => {
-                nanos(counting.ran.saturating_sub(self.off.ran)) + Self::own(counting, now, costs)
+                nanos(counting.ran.saturating_sub(self.off.ran)) + self.own(counting, now, costs)
             }
             None => nanos(now.ran.saturating_sub(self.off.ran)),
         };
@@ -229,10 +242,8 @@ impl Yards {
     }
 
     /// Whether all candidates are to be counted now.
-    pub(super) fn wants_trial(&mut self) -> bool {
-        let wants = self.rate > 0.0 && self.trials.len() < TRIALS && !self.after_trial;
-        self.after_trial = wants;
-        wants
+    pub(super) fn wants_trial(&self) -> bool {
+        self.rate > 0.0 && self.trials.len() < TRIALS
     }
 
     fn counts(&self, maps: &LensMaps) -> Vec<u64> {
@@ -244,12 +255,12 @@ impl Yards {
         let tried: Vec<usize> = (0..self.candidates.len())
             .filter(|at| if *at == self.chosen { !attached } else { !self.dropped[*at] })
             .collect();
+        self.trying = self.attach(&tried, probes);
         if let Some(maps) = probes.lens() {
             let now = self.moment(clock, maps);
             self.settle(now, costs);
             self.before_trial = (now, self.counts(maps));
         }
-        self.trying = self.attach(&tried, probes);
     }
 
     /// It ends: how long the target ran in it, and what of that the probes took.
@@ -277,6 +288,10 @@ impl Yards {
             .filter(|(_, candidate)| candidate.allocates)
             .map(|(count, _)| *count)
             .sum();
+        // The others' calls are what they cost longer than the chosen one's alone.
+        let calls = now.calls.saturating_sub(begun.calls) as f64;
+        self.beyond.0 += nanos(ran) - calls * self.a_call;
+        self.beyond.1 += counts.iter().sum::<u64>() as f64 - calls;
         // What is called nearly as often as the allocator, and what is never called, is of no use.
         let second = !self.trials.is_empty();
         for (at, count) in counts.iter().enumerate() {
@@ -285,6 +300,13 @@ impl Yards {
         }
         self.trials.push((allocations, counts));
         if self.trials.len() == TRIALS {
+            debug!(
+                "process {}: counting a call costs {:.0} ns, in the calibration {:.0} ns; {:?}",
+                self.pid,
+                self.cost(costs),
+                costs.count,
+                self.beyond
+            );
             self.choose(costs, allowed);
             self.pause(clock, probes);
         }
@@ -298,10 +320,14 @@ impl Yards {
                 *count *= u64::from(!dropped);
             }
         }
+        let sum = |of: fn(&(u64, Vec<u64>), usize) -> u64| -> f64 {
+            trials.iter().map(|trial| of(trial, self.chosen)).sum::<u64>() as f64
+        };
+        let a_call = sum(|trial, _| trial.0) / sum(|trial, chosen| trial.1[chosen]).max(1.0);
         let known = Known {
             in_window: self.in_window,
-            a_second: self.a_second,
-            cost: Self::cost(costs) / 1e9,
+            a_second: self.rate * 1e9 * a_call,
+            cost: self.cost(costs) / 1e9,
             allowed,
         };
         let Some(Choice { candidate, always, calls }) = choose(&trials, known) else { return };
@@ -332,7 +358,7 @@ impl Yards {
         self.links = self.attach(&[self.chosen], probes);
         let maps = probes.lens()?;
         self.counting = Some(self.moment(clock, maps));
-        let slower = self.rate * Self::cost(costs);
+        let slower = self.rate * self.cost(costs);
         let length = SHARE * window_cost.as_secs_f64() * (1.0 + slower) / slower.max(1e-3);
         Some(if self.rate == 0.0 {
             WINDOW
@@ -349,8 +375,13 @@ impl Yards {
         maps: &LensMaps,
     ) -> Duration {
         self.full = self.moment(clock, maps);
-        let calls = self.counting.map_or(0, |from| self.full.calls.saturating_sub(from.calls));
-        Duration::from_nanos((calls as f64 * Self::cost(costs)) as u64)
+        let Some(from) = self.counting else { return Duration::ZERO };
+        let calls = self.full.calls.saturating_sub(from.calls);
+        if calls >= FEW {
+            self.rate = calls as f64 / self.own(from, self.full, costs);
+            self.a_call = nanos(self.full.ran.saturating_sub(from.ran)) / calls as f64;
+        }
+        Duration::from_nanos((calls as f64 * self.cost(costs)) as u64)
     }
 
     /// The window is to begin with the next call.
@@ -361,12 +392,17 @@ impl Yards {
         maps: &mut LensMaps,
     ) -> Result<(), KernelError> {
         self.ticket = ticket.cast_signed();
-        self.after_trial = false;
         self.order(self.calls, space, maps)
     }
 
     fn order(&self, calls: u64, space: u32, maps: &mut LensMaps) -> Result<(), KernelError> {
-        let order = Order { ticket: self.ticket, calls, space: u64::from(space) };
+        let order = Order {
+            ticket: self.ticket,
+            calls,
+            space,
+            multiple: u32::try_from(self.calls / WAIT).unwrap_or(u32::MAX).max(1),
+            shift: self.random.hash_one(self.ticket),
+        };
         maps.order(self.chosen_slot(), order)
     }
 
@@ -427,7 +463,7 @@ impl Yards {
         let counted = self.full.calls.saturating_sub(counting.calls);
         let closed = if window.closed == 0 { now.calls } else { window.closed };
         let calls = closed.saturating_sub(window.opened);
-        let own = Self::own(counting, self.full, costs);
+        let own = self.own(counting, self.full, costs);
         if counted < FEW || calls < 2 || own <= 0.0 {
             return None;
         }
@@ -438,7 +474,7 @@ impl Yards {
         self.carried = now.calls.saturating_sub(closed) as f64 / self.rate;
         let ran = now.ran.saturating_sub(self.full.ran);
         let in_full = now.calls.saturating_sub(self.full.calls) as f64;
-        let slower = counted as f64 * Self::cost(costs) / own;
+        let slower = counted as f64 * self.cost(costs) / own;
         let measured = Measured {
             scale: all / calls as f64,
             time: of(all),
@@ -447,11 +483,10 @@ impl Yards {
             ran,
             cost: ran.saturating_sub(of(in_full)),
             calls: now.calls.saturating_sub(counting.calls),
-            counting: Duration::from_nanos((counted as f64 * Self::cost(costs)) as u64),
+            counting: Duration::from_nanos((counted as f64 * self.cost(costs)) as u64),
         };
         let ran_one = ran.as_secs_f64().max(1e-6);
         self.in_window = allocations as f64 * WINDOW.as_secs_f64() / ran_one;
-        self.a_second = allocations as f64 / of(in_full).as_secs_f64().max(1e-6);
         if window.closed != 0 {
             self.calls = next_calls(self.calls, ran, WINDOW);
         }
@@ -475,6 +510,7 @@ impl Yards {
         detach(&mut self.links);
         detach(&mut self.trying);
         self.trials.clear();
+        self.beyond = (0.0, 0.0);
         self.dropped.fill(false);
         self.always = false;
         self.counting = None;
