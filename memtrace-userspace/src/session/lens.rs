@@ -143,7 +143,12 @@ impl Lenses {
         space: u32,
         probes: &mut Probes,
     ) -> Result<(), KernelError> {
-        self.watch(pid).start_clock();
+        let watch = self.watch(pid);
+        watch.start_clock();
+        // Before `exec` it was another program.
+        if let Some(first) = watch.forget_yards() {
+            self.slots.give_back(first);
+        }
         let Some(maps) = probes.lens() else { return Ok(()) };
         if maps.get(space).is_none_or(|lens| lens.weight == 0) && self.watch(pid).is_recording() {
             maps.set(space, WEIGHT_ONE, self.epoch)?;
@@ -353,9 +358,8 @@ impl Lenses {
     /// A process has ended: its probes go.
     pub(super) fn let_go(&mut self, pid: u32) {
         if let Some(mut watch) = self.watched.remove(&pid) {
-            if let Some(yards) = &mut watch.yards {
-                yards.detach();
-                self.slots.give_back(yards.slot());
+            if let Some(first) = watch.forget_yards() {
+                self.slots.give_back(first);
             }
             watch.detach();
         }

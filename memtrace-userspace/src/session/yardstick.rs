@@ -16,6 +16,11 @@ const SEEN: u64 = 12;
 const WINDOWS: f64 = 12.0;
 /// How well the cost of counting a call is known.
 const COST_UNCERTAINTY: f64 = 0.2;
+/// How much faster and slower a processor works from one moment to another, since it is shared and its
+/// caches are: that is in the estimate where a moment stands for the rest of the time.
+const UNEVEN: f64 = 0.25;
+/// What is expected before trials show it, and counts as much as so many of them: calls by chance.
+const BEFOREHAND: f64 = 2.0;
 /// Of what is allowed, what counting all the time may take.
 const SHARE: f64 = 0.2;
 
@@ -71,11 +76,12 @@ fn appraise(candidate: usize, counts: &[(f64, u64)], known: Known) -> Option<(f6
         .iter()
         .map(|(all, calls)| (*calls as f64 - ratio * all).powi(2) / (ratio * all).max(1.0))
         .sum();
-    let clustered = (squares / (counts.len() as f64 - 1.0).max(1.0)).max(1.0);
+    let clustered = (squares + BEFOREHAND) / (counts.len() as f64 - 1.0 + BEFOREHAND);
     let slower = ratio * known.a_second * known.cost;
     let always = slower <= SHARE * known.allowed;
-    let by_cost = if always { 0.0 } else { COST_UNCERTAINTY * slower };
-    let error = clustered / in_window / WINDOWS + by_cost * by_cost;
+    let by_time =
+        if always { 0.0 } else { UNEVEN * UNEVEN / WINDOWS + (COST_UNCERTAINTY * slower).powi(2) };
+    let error = clustered / in_window / WINDOWS + by_time;
     Some((error, Choice { candidate, always, calls: in_window }))
 }
 

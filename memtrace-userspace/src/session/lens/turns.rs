@@ -5,11 +5,21 @@ use std::time::{Duration, Instant};
 use memtrace_common::lens::WEIGHT_ONE;
 use tracing::debug;
 
-use super::watch::Window;
+use super::watch::{Watch, Window};
 use super::yards::{Stands, TRIAL, Yards};
 use super::{Lenses, forget_blocks};
 use crate::kernel::{KernelError, Probes};
 use crate::session::pace::{Looking, WINDOW};
+
+/// After so many windows that did not begin or end, progress is measured by CPU time.
+const PATIENCE: u32 = 3;
+
+fn pace_by_time(watch: &mut Watch) {
+    watch.by_time = true;
+    if let Some(pace) = &mut watch.pace {
+        pace.trials = true;
+    }
+}
 
 impl Lenses {
     /// Does what is due: windows begin and end.
@@ -112,6 +122,13 @@ impl Lenses {
                 let began = yards.has_begun(maps);
                 yards.give_up(clock, costs, space, maps);
                 watch.gated = false;
+                watch.given_up += 1;
+                if watch.given_up > PATIENCE
+                    && let Some(first) = watch.forget_yards()
+                {
+                    self.slots.give_back(first);
+                    pace_by_time(watch);
+                }
                 if began {
                     let window = watch.end_window(lens, costs);
                     return self.after_window(pid, window, probes);
@@ -171,7 +188,7 @@ impl Lenses {
     fn begin_pause(&mut self, pid: u32, window: Window, probes: &mut Probes) {
         let Some(watch) = self.watched.get_mut(&pid) else { return };
         let counts = probes.lens().is_some_and(|maps| maps.counts_calls());
-        if watch.yards.is_none() && counts && watch.clock.is_some() {
+        if watch.yards.is_none() && counts && watch.clock.is_some() && !watch.by_time {
             let candidates = watch.candidates();
             if let Some(first) = self.slots.take() {
                 watch.yards = Yards::new(pid, first, candidates, window.allocations);

@@ -47,6 +47,10 @@ pub(super) struct Watch {
     pub(super) gated: bool,
     /// What the last window cost.
     pub(super) window_cost: Duration,
+    /// Windows that calls should have begun or ended, and did not.
+    pub(super) given_up: u32,
+    /// That was too often.
+    pub(super) by_time: bool,
     /// Since when the next window counts for.
     since: Mark,
     /// The window's beginning.
@@ -108,6 +112,8 @@ impl Watch {
             yards: None,
             gated: false,
             window_cost: Duration::ZERO,
+            given_up: 0,
+            by_time: false,
             space: 0,
             links: Vec::new(),
             groups: Vec::new(),
@@ -138,10 +144,6 @@ impl Watch {
     pub(super) fn begin(&mut self, space: u32, lens: Lens) {
         self.space = space;
         self.begun = true;
-        // What it was before `exec` has no function that is still there.
-        if let Some(yards) = &mut self.yards {
-            yards.look_anew();
-        }
         self.gated = false;
         self.told = Lens::default();
         (self.covered, self.ever) = (Covered::default(), Covered::default());
@@ -268,6 +270,14 @@ impl Watch {
         (self.since, self.window, self.state) = (now, now, now);
         let (scale, ran, cost) = (measured.scale, measured.ran, measured.cost);
         Window { scale, ran, cost, allocations }
+    }
+
+    /// Its progress is measured no more; the slots that are free now.
+    pub(super) fn forget_yards(&mut self) -> Option<u32> {
+        let mut yards = self.yards.take()?;
+        yards.detach();
+        self.gated = false;
+        Some(yards.slot())
     }
 
     /// Whether a window that a call is to begin has begun.

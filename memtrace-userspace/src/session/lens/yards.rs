@@ -14,10 +14,8 @@ use tracing::debug;
 use crate::allocator::Yardstick;
 use crate::kernel::{COUNTS, CpuClock, KernelError, LensMaps, Probes, ProcessProbe};
 use crate::session::pace::{Costs, USUAL_FACTOR, WINDOW};
-use crate::session::yardstick::{Choice, Known, TRIALS, choose, next_calls};
+use crate::session::yardstick::{TRIALS, next_calls};
 
-/// How long all candidates are counted in a trial.
-pub(super) const TRIAL: Duration = Duration::from_millis(3);
 /// How long one is counted before a window, at least and at most.
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(100);
@@ -37,6 +35,10 @@ const ENOUGH: f64 = 1000.0;
 /// was not running.
 const TOGETHER: Duration = Duration::from_micros(30);
 const TRIES: usize = 8;
+
+mod trials;
+
+pub(super) use trials::TRIAL;
 
 /// A candidate.
 #[derive(Debug, Clone)]
@@ -203,6 +205,13 @@ impl Yards {
 
     /// A pause begins.
     pub(super) fn pause(&mut self, clock: &CpuClock, probes: &mut Probes) {
+        if self.rate > 0.0
+            && !self.links.is_empty()
+            && let Some(maps) = probes.lens()
+        {
+            let calls = self.moment(clock, maps).calls.saturating_sub(self.off.calls);
+            self.carried += calls as f64 / self.rate;
+        }
         if self.always && self.links.is_empty() {
             self.links = self.attach(&[self.chosen], probes);
         } else if !self.always {
@@ -239,108 +248,6 @@ impl Yards {
         };
         self.off = now;
         self.counting = self.counting.map(|_| now);
-    }
-
-    /// Whether all candidates are to be counted now.
-    pub(super) fn wants_trial(&self) -> bool {
-        self.rate > 0.0 && self.trials.len() < TRIALS
-    }
-
-    fn counts(&self, maps: &LensMaps) -> Vec<u64> {
-        (0..self.candidates.len()).map(|at| maps.yard(self.first + at as u32).count).collect()
-    }
-
-    pub(super) fn begin_trial(&mut self, clock: &CpuClock, costs: Costs, probes: &mut Probes) {
-        let attached = !self.links.is_empty();
-        let tried: Vec<usize> = (0..self.candidates.len())
-            .filter(|at| if *at == self.chosen { !attached } else { !self.dropped[*at] })
-            .collect();
-        self.trying = self.attach(&tried, probes);
-        if let Some(maps) = probes.lens() {
-            let now = self.moment(clock, maps);
-            self.settle(now, costs);
-            self.before_trial = (now, self.counts(maps));
-        }
-    }
-
-    /// It ends: how long the target ran in it, and what of that the probes took.
-    pub(super) fn end_trial(
-        &mut self,
-        clock: &CpuClock,
-        costs: Costs,
-        allowed: f64,
-        probes: &mut Probes,
-    ) -> (Duration, Duration) {
-        let Some(maps) = probes.lens() else { return Default::default() };
-        let now = self.moment(clock, maps);
-        let after = self.counts(maps);
-        detach(&mut self.trying);
-        let (begun, before) = std::mem::take(&mut self.before_trial);
-        let ran = now.ran.saturating_sub(begun.ran);
-        let own = now.calls.saturating_sub(begun.calls) as f64 / self.rate;
-        self.carried += own;
-        self.off = now;
-        self.counting = self.counting.map(|_| now);
-        let counts: Vec<u64> = after.iter().zip(&before).map(|(now, then)| now - then).collect();
-        let allocations: u64 = counts
-            .iter()
-            .zip(&self.candidates)
-            .filter(|(_, candidate)| candidate.allocates)
-            .map(|(count, _)| *count)
-            .sum();
-        // The others' calls are what they cost longer than the chosen one's alone.
-        let calls = now.calls.saturating_sub(begun.calls) as f64;
-        self.beyond.0 += nanos(ran) - calls * self.a_call;
-        self.beyond.1 += counts.iter().sum::<u64>() as f64 - calls;
-        // What is called nearly as often as the allocator, and what is never called, is of no use.
-        let second = !self.trials.is_empty();
-        for (at, count) in counts.iter().enumerate() {
-            let useless = *count > allocations / 2 || (second && *count == 0);
-            self.dropped[at] |= useless && !self.candidates[at].allocates;
-        }
-        self.trials.push((allocations, counts));
-        if self.trials.len() == TRIALS {
-            debug!(
-                "process {}: counting a call costs {:.0} ns, in the calibration {:.0} ns; {:?}",
-                self.pid,
-                self.cost(costs),
-                costs.count,
-                self.beyond
-            );
-            self.choose(costs, allowed);
-            self.pause(clock, probes);
-        }
-        (ran, ran.saturating_sub(Duration::from_nanos(own as u64)))
-    }
-
-    fn choose(&mut self, costs: Costs, allowed: f64) {
-        let mut trials = self.trials.clone();
-        for (_, counts) in &mut trials {
-            for (count, dropped) in counts.iter_mut().zip(&self.dropped) {
-                *count *= u64::from(!dropped);
-            }
-        }
-        let sum = |of: fn(&(u64, Vec<u64>), usize) -> u64| -> f64 {
-            trials.iter().map(|trial| of(trial, self.chosen)).sum::<u64>() as f64
-        };
-        let a_call = sum(|trial, _| trial.0) / sum(|trial, chosen| trial.1[chosen]).max(1.0);
-        let known = Known {
-            in_window: self.in_window,
-            a_second: self.rate * 1e9 * a_call,
-            cost: self.cost(costs) / 1e9,
-            allowed,
-        };
-        let Some(Choice { candidate, always, calls }) = choose(&trials, known) else { return };
-        if candidate != self.chosen {
-            detach(&mut self.links);
-            self.rate = 0.0;
-        }
-        (self.chosen, self.always, self.calls) = (candidate, always, (calls as u64).max(2));
-        debug!(
-            "process {}: {known:?}, so progress is calls of {}: {calls:.0} in a window, always: {always}",
-            self.pid,
-            self.name()
-        );
     }
 
     /// How long calls are to be counted before a window that costs as much as the one before; `None`
@@ -432,7 +339,7 @@ impl Yards {
         } else {
             Stands::Open
         };
-        if stands == Stands::Open && ran > WINDOW * LATE {
+        if stands == Stands::Open && window.is_some() && ran > WINDOW * LATE {
             self.order(1, space, maps)?;
         }
         let done = window.map_or(0, |window| window.count.saturating_sub(window.opened)) as f64;
@@ -488,7 +395,9 @@ impl Yards {
         let ran_one = ran.as_secs_f64().max(1e-6);
         self.in_window = allocations as f64 * WINDOW.as_secs_f64() / ran_one;
         if window.closed != 0 {
-            self.calls = next_calls(self.calls, ran, WINDOW);
+            // Not what it lasted beyond its end, until that was seen.
+            let part = calls as f64 / in_full.max(calls as f64);
+            self.calls = next_calls(self.calls, ran.mul_f64(part), WINDOW);
         }
         self.suits(slower, allowed);
         Some(measured)
