@@ -203,11 +203,8 @@ impl Lenses {
         };
         let space = watch.space;
         let lens = maps.get(space).unwrap_or_default();
-        if watch.gated && !watch.has_begun(maps) {
-            // The window has not begun.
-            watch.gated = false;
-        }
-        if watch.is_recording() {
+        // A window that has hardly begun says nothing.
+        if watch.is_recording() && !(watch.gated && watch.has_hardly_begun(maps)) {
             let scale = if watch.gated {
                 watch.end_gated(self.costs, maps).scale
             } else {

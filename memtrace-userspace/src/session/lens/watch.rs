@@ -280,9 +280,9 @@ impl Watch {
         Some(yards.slot())
     }
 
-    /// Whether a window that a call is to begin has begun.
-    pub(super) fn has_begun(&self, maps: &LensMaps) -> bool {
-        self.yards.as_ref().is_some_and(|yards| yards.has_begun(maps))
+    /// Whether less than half of a window is over that calls are to begin and to end.
+    pub(super) fn has_hardly_begun(&self, maps: &LensMaps) -> bool {
+        self.yards.as_ref().is_none_or(|yards| yards.has_hardly_begun(maps))
     }
 
     /// How long it ran since the window's probes came, and what they cost.

@@ -323,6 +323,12 @@ impl Yards {
         self.window(maps).is_some()
     }
 
+    /// Whether less than half of it is over.
+    pub(super) fn has_hardly_begun(&self, maps: &LensMaps) -> bool {
+        let done = self.window(maps).map_or(0, |window| window.count.saturating_sub(window.opened));
+        done * 2 < self.calls
+    }
+
     /// Where the window stands, and how much longer it will last, about.
     pub(super) fn stands(
         &mut self,
