@@ -88,14 +88,14 @@ def phases():
     for phase in range(8):
         if phase % 2:
             for _ in range(ROUNDS // 8):
-                sum(DOCUMENT_NUMBERS)
-                seldom = [bytes(700) for _ in range(8)]
+                sum(NUMBERS)
+                [bytes(700) for _ in range(8)]  # seldom
         else:
             for _ in range(ROUNDS // 8):
-                often = [bytes(800) for _ in range(60)]
+                [bytes(800) for _ in range(60)]  # often
 
 
-DOCUMENT_NUMBERS = list(range(2000))
+NUMBERS = list(range(2000))
 
 
 def step():

@@ -35,7 +35,9 @@ impl AllocationSums {
         lens.time.0 += counted.time.0;
         lens.recorded.0 += counted.recorded.0;
         lens.slowed.0 += counted.slowed.0;
-        lens.windows += 1;
+        // What comes after the last window is taken to be as all before.
+        let windowless = counted.recorded == Nanos(0) && lens.windows > 0;
+        lens.windows += u64::from(!windowless);
         lens.lost += counted.lost;
         lens.lost_bytes += counted.lost_bytes;
         lens.unknown_frees += counted.unknown_frees;
@@ -51,7 +53,13 @@ impl AllocationSums {
                 total.groups = even(total.all);
             }
         }
-        if self.sampled {
+        if self.sampled && windowless {
+            let times = lens.groups.map(|time| time.0 as f64);
+            let sum = times.iter().sum::<f64>().max(1.0);
+            for (time, before) in lens.groups.iter_mut().zip(times) {
+                time.0 += (counted.time.0 as f64 * before / sum) as u64;
+            }
+        } else if self.sampled {
             lens.groups[group].0 += counted.time.0;
         }
         for change in &counted.changes {
@@ -61,7 +69,11 @@ impl AllocationSums {
             total.temporary += change.temporary;
             if self.sampled {
                 total.groups.resize(GROUPS, Blocks::default());
-                total.groups[group] += change.all;
+                if windowless {
+                    spread(change.all, &mut total.groups);
+                } else {
+                    total.groups[group] += change.all;
+                }
             }
         }
     }
@@ -92,6 +104,16 @@ impl AllocationSums {
     pub(super) fn lens(&self, from: Nanos) -> Option<Lens> {
         let lens = self.lens.clone()?;
         Some(Lens { began: Nanos(lens.began.0.saturating_sub(from.0)), ..lens })
+    }
+}
+
+/// Dealt into groups in proportion to what is in them.
+fn spread(all: Blocks, groups: &mut [Blocks]) {
+    let sum = groups.iter().map(|one| one.count).sum::<u64>().max(1) as f64;
+    for one in groups {
+        let part = one.count as f64 / sum;
+        one.count += (all.count as f64 * part) as u64;
+        one.bytes.0 += (all.bytes.0 as f64 * part) as i64;
     }
 }
 

@@ -146,9 +146,8 @@ impl Lenses {
         let watch = self.watch(pid);
         watch.start_clock();
         // Before `exec` it was another program.
-        if let Some(first) = watch.forget_yards() {
-            self.slots.give_back(first);
-        }
+        let slots = watch.forget_yards();
+        self.slots.give_back(slots);
         let Some(maps) = probes.lens() else { return Ok(()) };
         if maps.get(space).is_none_or(|lens| lens.weight == 0) && self.watch(pid).is_recording() {
             maps.set(space, WEIGHT_ONE, self.epoch)?;
@@ -355,9 +354,7 @@ impl Lenses {
     /// A process has ended: its probes go.
     pub(super) fn let_go(&mut self, pid: u32) {
         if let Some(mut watch) = self.watched.remove(&pid) {
-            if let Some(first) = watch.forget_yards() {
-                self.slots.give_back(first);
-            }
+            self.slots.give_back(watch.forget_yards());
             watch.detach();
         }
     }

@@ -15,7 +15,7 @@ const CHECK: Duration = Duration::from_millis(100);
 const SOON: Duration = Duration::from_millis(2);
 /// Of what is allowed, what hits in windows may take: probes also cost when they come and go, some
 /// milliseconds each time, and nobody counts that.
-const SHARE: f64 = 0.55;
+const SHARE: f64 = 0.45;
 /// So many of the first windows are followed by one for frees each,
 const FIRST: u32 = 4;
 /// and one in so many afterwards.

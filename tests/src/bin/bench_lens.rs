@@ -100,7 +100,7 @@ fn main() -> Result<()> {
             let found = lines(&found);
             let names = |lines: &[((String, u32), Blocks)]| {
                 let mut names: Vec<_> =
-                    lines.iter().take(5).map(|(line, _)| line.clone()).collect();
+                    lines.iter().take(exact.len().min(5)).map(|(line, _)| line.clone()).collect();
                 names.sort();
                 names
             };

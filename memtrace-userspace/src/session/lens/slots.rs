@@ -23,8 +23,8 @@ impl Slots {
         Some(first)
     }
 
-    pub(super) fn give_back(&mut self, first: u32) {
-        self.back.push(first);
+    pub(super) fn give_back(&mut self, first: Option<u32>) {
+        self.back.extend(first);
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
         let all: Vec<u32> = std::iter::from_fn(|| slots.take()).collect();
         assert_eq!(all.len() as u32, MAX_YARDS / YARDS);
         assert!(all.is_sorted_by(|one, next| one + YARDS == *next));
-        slots.give_back(all[3]);
+        slots.give_back(Some(all[3]));
         assert_eq!((slots.take(), slots.take()), (Some(all[3]), None));
     }
 }

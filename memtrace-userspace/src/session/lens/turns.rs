@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use memtrace_common::lens::WEIGHT_ONE;
 use tracing::debug;
 
-use super::watch::{Watch, Window};
+use super::watch::Window;
 use super::yards::{Stands, TRIAL, Yards};
 use super::{Lenses, forget_blocks};
 use crate::kernel::{KernelError, Probes};
@@ -13,13 +13,6 @@ use crate::session::pace::{Looking, WINDOW};
 
 /// After so many windows that did not begin or end, progress is measured by CPU time.
 const PATIENCE: u32 = 3;
-
-fn pace_by_time(watch: &mut Watch) {
-    watch.by_time = true;
-    if let Some(pace) = &mut watch.pace {
-        pace.trials = true;
-    }
-}
 
 impl Lenses {
     /// Does what is due: windows begin and end.
@@ -62,6 +55,9 @@ impl Lenses {
                     return Ok(());
                 };
                 pace.owe(yards.end_counting(clock, costs, maps));
+                if !yards.is_known() {
+                    return self.by_time(pid, probes);
+                }
                 if yards.wants_trial() {
                     return self.begin_trial(pid, probes);
                 }
@@ -97,6 +93,16 @@ impl Lenses {
         }
     }
 
+    /// Nothing shows its progress but time.
+    fn by_time(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
+        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
+        self.slots.give_back(watch.measure_by_time());
+        if let Some(pace) = &mut watch.pace {
+            pace.pause();
+        }
+        self.look_again(pid, probes)
+    }
+
     /// A window that the target's own calls end.
     fn turn_gated(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
         let costs = self.costs;
@@ -123,11 +129,8 @@ impl Lenses {
                 yards.give_up(clock, costs, space, maps);
                 watch.gated = false;
                 watch.given_up += 1;
-                if watch.given_up > PATIENCE
-                    && let Some(first) = watch.forget_yards()
-                {
-                    self.slots.give_back(first);
-                    pace_by_time(watch);
+                if watch.given_up > PATIENCE {
+                    self.slots.give_back(watch.measure_by_time());
                 }
                 if began {
                     let window = watch.end_window(lens, costs);
@@ -193,7 +196,7 @@ impl Lenses {
             if let Some(first) = self.slots.take() {
                 watch.yards = Yards::new(pid, first, candidates, window.allocations);
                 if watch.yards.is_none() {
-                    self.slots.give_back(first);
+                    self.slots.give_back(Some(first));
                 }
             }
         }

@@ -280,6 +280,15 @@ impl Watch {
         Some(yards.slot())
     }
 
+    /// It is measured by CPU time from now on; the slots that are free now.
+    pub(super) fn measure_by_time(&mut self) -> Option<u32> {
+        self.by_time = true;
+        if let Some(pace) = &mut self.pace {
+            pace.trials = true;
+        }
+        self.forget_yards()
+    }
+
     /// Whether less than half of a window is over that calls are to begin and to end.
     pub(super) fn has_hardly_begun(&self, maps: &LensMaps) -> bool {
         self.yards.as_ref().is_none_or(|yards| yards.has_hardly_begun(maps))

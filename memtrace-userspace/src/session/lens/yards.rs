@@ -21,6 +21,12 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(100);
 /// Of what a window costs, what that may.
 const SHARE: f64 = 0.25;
+/// So much more does counting a call cost in a target when calls come seldom than in trials, where all
+/// candidates are counted: the kernel's code is no longer in the processor's caches.
+const SELDOM: f64 = 1.3;
+/// Where calls are not counted all the time, the estimate may be wrong for other reasons than the cost of
+/// counting, too: as much as if it had slowed the target by this.
+const BESIDE: f64 = 0.1;
 /// A window that lasts so many times as long as it should ends with the next call,
 const LATE: u32 = 4;
 /// and one that still lasts after so many times is given up.
@@ -100,6 +106,8 @@ pub(super) struct Yards {
     chosen: usize,
     always: bool,
     links: Vec<ProcessProbe>,
+    /// Whose probes those are.
+    linked: Vec<usize>,
     trying: Vec<ProcessProbe>,
     /// Calls of the next window.
     calls: u64,
@@ -141,6 +149,7 @@ impl Yards {
             chosen,
             always: false,
             links: Vec::new(),
+            linked: Vec::new(),
             trying: Vec::new(),
             calls: (allocations / 2).max(2),
             ticket: 0,
@@ -213,7 +222,8 @@ impl Yards {
             self.carried += calls as f64 / self.rate;
         }
         if self.always && self.links.is_empty() {
-            self.links = self.attach(&[self.chosen], probes);
+            self.linked = vec![self.chosen];
+            self.links = self.attach(&self.linked, probes);
         } else if !self.always {
             detach(&mut self.links);
         }
@@ -228,7 +238,7 @@ impl Yards {
         if calls < ENOUGH {
             return costs.count * USUAL_FACTOR;
         }
-        (time / calls).clamp(costs.count * 0.7, costs.count * 3.0)
+        (SELDOM * time / calls).clamp(costs.count * 0.7, costs.count * 3.0)
     }
 
     /// The target's own time between two moments at which calls were counted, in nanoseconds.
@@ -262,8 +272,15 @@ impl Yards {
         if self.counting.is_some() {
             return None;
         }
-        self.links = self.attach(&[self.chosen], probes);
+        // The first time it turns out which of the allocator's functions the target calls most.
+        self.linked = if self.trials.is_empty() {
+            (0..self.candidates.len()).filter(|at| self.candidates[*at].allocates).collect()
+        } else {
+            vec![self.chosen]
+        };
+        self.links = self.attach(&self.linked, probes);
         let maps = probes.lens()?;
+        self.before_trial.1 = self.counts(maps);
         self.counting = Some(self.moment(clock, maps));
         let slower = self.rate * self.cost(costs);
         let length = SHARE * window_cost.as_secs_f64() * (1.0 + slower) / slower.max(1e-3);
@@ -281,6 +298,15 @@ impl Yards {
         costs: Costs,
         maps: &LensMaps,
     ) -> Duration {
+        if self.trials.is_empty() {
+            let after = self.counts(maps);
+            let calls = |at: &usize| after[*at].saturating_sub(self.before_trial.1[*at]);
+            if let Some(most) = self.linked.iter().copied().max_by_key(calls) {
+                self.chosen = most;
+            }
+            let before = self.before_trial.1.get(self.chosen).copied().unwrap_or_default();
+            self.counting = self.counting.map(|from| Moment { calls: before, ..from });
+        }
         self.full = self.moment(clock, maps);
         let Some(from) = self.counting else { return Duration::ZERO };
         let calls = self.full.calls.saturating_sub(from.calls);
@@ -340,7 +366,7 @@ impl Yards {
         let ran = clock.read().saturating_sub(self.full.ran);
         let stands = if window.is_some_and(|window| window.closed != 0) {
             Stands::Over
-        } else if ran > WINDOW * TOO_LATE {
+        } else if ran > WINDOW * (if window.is_some() { TOO_LATE } else { 2 }) {
             Stands::GivenUp
         } else {
             Stands::Open
@@ -392,7 +418,7 @@ impl Yards {
             scale: all / calls as f64,
             time: of(all),
             recorded: of(calls as f64),
-            slowed: of(calls as f64 * slower * by_time / all),
+            slowed: of(calls as f64 * (slower + BESIDE) * by_time / all),
             ran,
             cost: ran.saturating_sub(of(in_full)),
             calls: now.calls.saturating_sub(counting.calls),
@@ -448,6 +474,11 @@ impl Yards {
         let now = self.moment(clock, maps);
         self.settle(now, costs);
         self.look_anew();
+    }
+
+    /// Whether the last counting showed how often calls come.
+    pub(super) fn is_known(&self) -> bool {
+        self.rate > 0.0
     }
 
     /// Nothing is to be counted for now, and what was is forgotten.

@@ -19,7 +19,7 @@ impl Yards {
         self.rate > 0.0 && self.trials.len() < TRIALS
     }
 
-    fn counts(&self, maps: &LensMaps) -> Vec<u64> {
+    pub(super) fn counts(&self, maps: &LensMaps) -> Vec<u64> {
         (0..self.candidates.len()).map(|at| maps.yard(self.first + at as u32).count).collect()
     }
 
@@ -29,9 +29,9 @@ impl Yards {
         costs: Costs,
         probes: &mut Probes,
     ) {
-        let attached = !self.links.is_empty();
+        let is_linked = |at: &usize| !self.links.is_empty() && self.linked.contains(at);
         let tried: Vec<usize> = (0..self.candidates.len())
-            .filter(|at| if *at == self.chosen { !attached } else { !self.dropped[*at] })
+            .filter(|at| !is_linked(at) && (*at == self.chosen || !self.dropped[*at]))
             .collect();
         self.trying = self.attach(&tried, probes);
         if let Some(maps) = probes.lens() {
