@@ -343,8 +343,8 @@ pub struct Allocations {
     pub time: Nanos,
     /// Time of it in which allocations were recorded. What is counted stands for all of the time.
     pub recorded: Nanos,
-    /// Of the target's time, what probes took while its progress was measured, in proportion to
-    /// `recorded`: nothing where a function's calls were counted all the time.
+    /// By how much longer that would have been, had the target been as slow all the time as where its
+    /// progress was measured: nothing where a function's calls were counted all the time.
     pub slowed: Nanos,
     /// Time of it in which frees were seen.
     pub frees_seen: Nanos,

@@ -212,7 +212,8 @@ impl Lenses {
             let sums = maps.sums()?;
             self.collect(space, &sums, scale);
         } else {
-            let more = 1.0 + watch.end_pause(lens);
+            let by_time = watch.end_pause(lens);
+            let more = 1.0 + watch.rest_of_all(maps).unwrap_or(by_time);
             for (_, owned) in self.owners.iter_mut().filter(|(owner, _)| owner.space == space) {
                 for figure in &mut owned.total {
                     *figure *= more;

@@ -89,8 +89,7 @@ pub(super) struct Covered {
     pub(super) time: Duration,
     /// Of it: recorded.
     pub(super) recorded: Duration,
-    /// What probes took while it was recorded, or what its progress was measured by was counted, in
-    /// proportion.
+    /// By how much longer it would have been, had it all been as slow as where its progress was measured.
     pub(super) slowed: Duration,
     /// Of it: with frees seen.
     pub(super) frees_seen: Duration,
@@ -229,7 +228,11 @@ impl Watch {
         self.cover(Covered {
             time,
             recorded,
-            slowed: if whole { Duration::ZERO } else { cost },
+            slowed: if whole || recorded.is_zero() {
+                Duration::ZERO
+            } else {
+                time.mul_f64(cost.as_secs_f64() / recorded.as_secs_f64())
+            },
             frees_seen: if whole { time } else { Duration::ZERO },
             cost,
             ..Covered::default()
@@ -287,6 +290,11 @@ impl Watch {
             pace.trials = true;
         }
         self.forget_yards()
+    }
+
+    /// The same by the calls that were counted, if they were all the time.
+    pub(super) fn rest_of_all(&self, maps: &LensMaps) -> Option<f64> {
+        self.yards.as_ref()?.rest_of_all(self.clock.as_ref()?, maps)
     }
 
     /// Whether less than half of a window is over that calls are to begin and to end.

@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::allocator::Yardstick;
 use crate::kernel::{COUNTS, CpuClock, KernelError, LensMaps, Probes, ProcessProbe};
 use crate::session::pace::{Costs, USUAL_FACTOR, WINDOW};
-use crate::session::yardstick::{TRIALS, next_calls};
+use crate::session::yardstick::next_calls;
 
 /// How long one is counted before a window, at least and at most.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -69,7 +69,8 @@ pub(super) struct Measured {
     /// The target's own time since the window before, and that of the window.
     pub(super) time: Duration,
     pub(super) recorded: Duration,
-    /// How much slower it was while its progress was measured, in that time.
+    /// By how much longer that would have been, had it all been as slow as where calls were counted for
+    /// what came before.
     pub(super) slowed: Duration,
     /// How long it ran with all probes, and what of that they took.
     pub(super) ran: Duration,
@@ -121,6 +122,8 @@ pub(super) struct Yards {
     counting: Option<Moment>,
     /// and when the window's probes came.
     full: Moment,
+    /// The target's own time that windows stood for until now.
+    told: f64,
     /// Calls in a nanosecond of the target's own time.
     rate: f64,
     /// Calls of the allocator in a window.
@@ -158,6 +161,7 @@ impl Yards {
             off: Moment::default(),
             counting: None,
             full: Moment::default(),
+            told: 0.0,
             rate: 0.0,
             in_window: allocations as f64,
         })
@@ -411,6 +415,7 @@ impl Yards {
         let all = by_time + closed.saturating_sub(counting.calls) as f64;
         let of = |calls: f64| Duration::from_nanos((calls / self.rate) as u64);
         self.carried = now.calls.saturating_sub(closed) as f64 / self.rate;
+        self.told += all / self.rate;
         let ran = now.ran.saturating_sub(self.full.ran);
         let in_full = now.calls.saturating_sub(self.full.calls) as f64;
         let slower = counted as f64 * self.cost(costs) / own;
@@ -418,7 +423,7 @@ impl Yards {
             scale: all / calls as f64,
             time: of(all),
             recorded: of(calls as f64),
-            slowed: of(calls as f64 * (slower + BESIDE) * by_time / all),
+            slowed: of((slower + BESIDE) * by_time),
             ran,
             cost: ran.saturating_sub(of(in_full)),
             calls: now.calls.saturating_sub(counting.calls),
@@ -433,33 +438,6 @@ impl Yards {
         }
         self.suits(slower, allowed);
         Some(measured)
-    }
-
-    /// Whether it is still the right one: else looks anew, or counts it more or less.
-    fn suits(&mut self, slower: f64, allowed: f64) {
-        if self.trials.len() == TRIALS && self.calls <= 2 {
-            self.look_anew();
-        } else if self.trials.len() == TRIALS {
-            // As it was chosen, with some room so that it is not changed all the time.
-            let most = allowed * 0.2;
-            self.always = if self.always { slower < 1.5 * most } else { slower < 0.8 * most };
-        }
-    }
-
-    /// It does not suit any more.
-    pub(super) fn look_anew(&mut self) {
-        detach(&mut self.links);
-        detach(&mut self.trying);
-        self.trials.clear();
-        self.beyond = (0.0, 0.0);
-        self.dropped.fill(false);
-        self.always = false;
-        self.counting = None;
-        self.rate = 0.0;
-        if let Some(at) = self.candidates.iter().position(|candidate| candidate.allocates) {
-            self.chosen = at;
-        }
-        self.calls = (self.in_window / 2.0).max(2.0) as u64;
     }
 
     /// The window came to nothing; the time until now counts for the next.
@@ -479,6 +457,18 @@ impl Yards {
     /// Whether the last counting showed how often calls come.
     pub(super) fn is_known(&self) -> bool {
         self.rate > 0.0
+    }
+
+    /// Tracing ends: what came after the last window, as a part of all that windows stood for. `None` where that
+    /// is told by time.
+    pub(super) fn rest_of_all(&self, clock: &CpuClock, maps: &LensMaps) -> Option<f64> {
+        if !self.always || self.rate <= 0.0 || self.told <= 0.0 {
+            return None;
+        }
+        let counting = self.counting?;
+        let calls = self.moment(clock, maps).calls.saturating_sub(counting.calls) as f64;
+        let before = self.carried + nanos(counting.ran.saturating_sub(self.off.ran));
+        Some((calls / self.rate + before) / self.told)
     }
 
     /// Nothing is to be counted for now, and what was is forgotten.

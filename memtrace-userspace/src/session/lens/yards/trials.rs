@@ -120,4 +120,31 @@ impl Yards {
             self.name()
         );
     }
+
+    /// Whether it is still the right one: else looks anew, or counts it more or less.
+    pub(super) fn suits(&mut self, slower: f64, allowed: f64) {
+        if self.trials.len() == TRIALS && self.calls <= 2 {
+            self.look_anew();
+        } else if self.trials.len() == TRIALS {
+            // As it was chosen, with some room so that it is not changed all the time.
+            let most = allowed * 0.2;
+            self.always = if self.always { slower < 1.5 * most } else { slower < 0.8 * most };
+        }
+    }
+
+    /// It does not suit any more.
+    pub(in crate::session::lens) fn look_anew(&mut self) {
+        detach(&mut self.links);
+        detach(&mut self.trying);
+        self.trials.clear();
+        self.beyond = (0.0, 0.0);
+        self.dropped.fill(false);
+        self.always = false;
+        self.counting = None;
+        self.rate = 0.0;
+        if let Some(at) = self.candidates.iter().position(|candidate| candidate.allocates) {
+            self.chosen = at;
+        }
+        self.calls = (self.in_window / 2.0).max(2.0) as u64;
+    }
 }
