@@ -21,8 +21,9 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(100);
 /// Of what a window costs, what that may.
 const SHARE: f64 = 0.25;
-/// So much more does counting a call cost in a target when calls come seldom than in trials, where all
-/// candidates are counted: the kernel's code is no longer in the processor's caches.
+/// So much more is counting a call taken to cost when calls come seldom than in trials, where all
+/// candidates are counted: the kernel's code is no longer in the processor's caches. A target with few
+/// calls showed 907 ns in its trials, others 520 to 630.
 const SELDOM: f64 = 1.3;
 /// Where calls are not counted all the time, the estimate may be wrong for other reasons than the cost of
 /// counting, too: as much as if it had slowed the target by this.
