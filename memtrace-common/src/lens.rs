@@ -93,6 +93,45 @@ pub struct Lens {
 
 const _: () = assert!(size_of::<Lens>() == 88);
 
+/// A counter of calls: of a function that is called in proportion to the target's work. Written by the
+/// kernel side only, at its slot.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Yard {
+    /// Calls so far.
+    pub count: u64,
+    /// The order that was begun last.
+    pub ticket: i64,
+    /// The call at which that began,
+    pub opened: u64,
+    /// and that at which it ended; 0 before.
+    pub closed: u64,
+}
+
+const _: () = assert!(size_of::<Yard>() == 32);
+
+/// That allocations of a space are to be recorded from a call of a function to the one that comes so many
+/// calls later. Written by user space only.
+///
+/// The call that it begins with is chosen by its number: the first one after some moment would mostly be
+/// the first of those that come together.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Order {
+    /// Another one for each order, from 1 on.
+    pub ticket: i64,
+    /// How many calls; 0 for no order.
+    pub calls: u64,
+    /// The space,
+    pub space: u32,
+    /// and it begins with a call whose number is a multiple of this one, not 0,
+    pub multiple: u32,
+    /// when this is added to it.
+    pub shift: u64,
+}
+
+const _: () = assert!(size_of::<Order>() == 32);
+
 /// One walk in so many is timed; a power of two.
 pub const TIMED_ONE_IN: u32 = 16;
 

@@ -84,3 +84,9 @@ pub const MAX_OWNERS: u32 = 1 << 16;
 
 /// Ends whose records did not fit into the ring buffer, and whose memory another process has got since.
 pub const MAX_UNTOLD_ENDS: u32 = 4096;
+
+/// Functions whose calls are counted for the allocator lens, [`YARDS`] for each target under a budget.
+pub const MAX_YARDS: u32 = 1 << 15;
+
+/// Functions of one target among which one is looked for that shows how fast it gets on.
+pub const YARDS: u32 = 128;

@@ -7,12 +7,14 @@
 mod blocks;
 mod calls;
 mod maps;
+mod yard;
 
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use memtrace_common::lens::Lens;
 use memtrace_common::settings::{LIVE, Space};
 
 pub use self::maps::CLAIMED;
+pub use self::yard::passed;
 use crate::maps::SPACES;
 use crate::task::Current;
 

@@ -6,12 +6,14 @@
 mod cpython;
 mod entry;
 mod libraries;
+mod yardsticks;
 
 use crate::python::ProbePoint;
 use memtrace_common::lens::Reads;
 
 pub use cpython::{Objects, arenas, objects};
 pub use libraries::{Library, SeenFiles, libraries, own_libc};
+pub use yardsticks::{Yardstick, yardsticks};
 
 /// One function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Function {
     pub point: ProbePoint,
     /// What its arguments are.
     pub reads: Reads,
+    /// Whether a breakpoint there is cheap: the kernel emulates the instruction behind it.
+    pub emulated: bool,
 }
 
 impl Function {

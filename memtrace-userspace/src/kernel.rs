@@ -19,7 +19,7 @@ mod uprobe;
 
 pub use cpu_clock::CpuClock;
 pub use decode::{DecodeError, Event, decode};
-pub use lens::{ALLOCATES, FREES, LensMaps, RETURNS};
+pub use lens::{ALLOCATES, COUNTS, FREES, LensMaps, RETURNS};
 pub use probes::{KernelError, Options, Probes};
 pub use ring::Ring;
 pub use uprobe::ProcessProbe;

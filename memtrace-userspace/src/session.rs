@@ -25,6 +25,7 @@ mod target;
 mod targets;
 mod thinning;
 mod windows;
+mod yardstick;
 
 use std::collections::HashSet;
 use std::sync::Arc;

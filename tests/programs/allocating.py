@@ -58,14 +58,54 @@ def web_round():
     return [page + b"\r\n\r\n" + body for _ in range(5)]
 
 
-KINDS = {"json": json_round, "re": re_round, "dataclasses": dataclass_round, "web": web_round}
+def pandas_round():
+    frame = pandas.DataFrame({"key": KEYS, "value": range(len(KEYS)), "weight": WEIGHTS})
+    large = frame[frame["value"] > 20]
+    sums = large.groupby("key")["weight"].sum()
+    joined = large.merge(sums.rename("total"), left_on="key", right_index=True)
+    joined["name"] = joined["key"].astype(str) + "!"
+    return joined.sort_values("total").to_dict("records")
+
+
+if sys.argv[1] == "pandas":
+    import pandas
+
+    KEYS = ["k%d" % (i % 7) for i in range(200)]
+    WEIGHTS = [float(i * i % 17) for i in range(200)]
+
+KINDS = {
+    "json": json_round,
+    "re": re_round,
+    "dataclasses": dataclass_round,
+    "web": web_round,
+    "pandas": pandas_round,
+    "phases": None,
+}
+
+
+def phases():
+    """Eight phases by turns: one that does little but allocate, one that seldom does."""
+    for phase in range(8):
+        if phase % 2:
+            for _ in range(ROUNDS // 8):
+                sum(NUMBERS)
+                [bytes(700) for _ in range(8)]  # seldom
+        else:
+            for _ in range(ROUNDS // 8):
+                [bytes(800) for _ in range(60)]  # often
+
+
+NUMBERS = list(range(2000))
 
 
 def step():
     work = KINDS[sys.argv[1]]
     begun = time.process_time()
-    for _ in range(ROUNDS):
-        work()
+    if work is None:
+        phases()
+    else:
+        for _ in range(ROUNDS):
+            work()
     return {"cpu_seconds": time.process_time() - begun}
 
 

@@ -138,9 +138,18 @@ pub struct Allocator {
     pub lost_allocations: u64,
     pub hits: u64,
     pub cost_ns: u64,
+    pub measured_by: Vec<Measured>,
     #[serde(flatten)]
     pub blocks: Blocks,
     pub live_ages: Vec<Age>,
+}
+
+/// A part of the time, and the function whose calls measured it.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs, reason = "named as in the format's description")]
+pub struct Measured {
+    pub function: String,
+    pub time_ns: u64,
 }
 
 /// Live blocks of one age.

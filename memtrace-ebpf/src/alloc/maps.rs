@@ -2,8 +2,8 @@
 
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, PerCpuArray};
-use memtrace_common::lens::{Block, BlockKey, Lens, Owner, Sums};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use memtrace_common::lens::{Block, BlockKey, Lens, Order, Owner, Sums, Yard};
 
 /// Space → what is recorded of it. Written by user space, which also takes it out.
 #[map]
@@ -52,3 +52,11 @@ pub static SUMS: HashMap<Owner, Sums> = HashMap::with_max_entries(1, BPF_F_NO_PR
 /// 1 while the CPU's working memory is in use.
 #[map]
 pub static CLAIMED: PerCpuArray<i64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Counters of calls, by slot. Read by user space.
+#[map]
+pub static YARDS: Array<Yard> = Array::with_max_entries(1, 0);
+
+/// By the same slots: what is to be recorded. Written by user space.
+#[map]
+pub static ORDERS: Array<Order> = Array::with_max_entries(1, 0);

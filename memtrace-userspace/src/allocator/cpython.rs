@@ -64,8 +64,9 @@ impl<'a> Code<'a> {
         let function = |(at, (name, reads)): (usize, &(&'static str, Reads))| {
             let pointer = self.memory.read_u64(address.wrapping_add(8 + 8 * at as u64))?;
             let code = self.memory.bytes(pointer, entry::LENGTH).unwrap_or_default();
-            let point = self.point(pointer.wrapping_add(entry::offset(&code)))?;
-            Some(Function { name, point, reads: *reads })
+            let inside = entry::emulated(&code);
+            let point = self.point(pointer.wrapping_add(inside.unwrap_or(0)))?;
+            Some(Function { name, point, reads: *reads, emulated: inside.is_some() })
         };
         let functions: Option<Vec<_>> = names.iter().enumerate().map(function).collect();
         functions.filter(|all| all[0].point != all[all.len() - 1].point)

@@ -99,13 +99,13 @@ fn library(file: &File, mapping: &Mapping, pid: u32) -> Option<Library> {
         })?;
         let start = address - segment.address() + segment.file_range().0;
         let mut code = [0; entry::LENGTH];
-        let inside =
-            if file.read_exact_at(&mut code, start).is_ok() { entry::offset(&code) } else { 0 };
-        let file_offset = start + inside;
+        let read = file.read_exact_at(&mut code, start).is_ok();
+        let inside = if read { entry::emulated(&code) } else { None };
+        let file_offset = start + inside.unwrap_or(0);
         // Names of one function share its code.
         if !functions.iter().any(|known| known.point.file_offset == file_offset) {
             let point = ProbePoint { path: path.clone(), file_offset };
-            functions.push(Function { name, point, reads });
+            functions.push(Function { name, point, reads, emulated: inside.is_some() });
         }
     }
     let name = mapping.path.file_name()?.to_string_lossy().into_owned();

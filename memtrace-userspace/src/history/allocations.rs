@@ -29,10 +29,15 @@ impl AllocationSums {
         let began = Nanos(counted.at.0.saturating_sub(counted.time.0));
         let lens = self.lens.get_or_insert(Lens { began, ..Lens::default() });
         let group = (lens.windows % GROUPS as u64) as usize;
+        for (name, time) in &counted.measured {
+            lens.measured.entry(name.clone()).or_default().0 += time.0;
+        }
         lens.time.0 += counted.time.0;
         lens.recorded.0 += counted.recorded.0;
         lens.slowed.0 += counted.slowed.0;
-        lens.windows += 1;
+        // What comes after the last window is taken to be as all before.
+        let windowless = counted.recorded == Nanos(0) && lens.windows > 0;
+        lens.windows += u64::from(!windowless);
         lens.lost += counted.lost;
         lens.lost_bytes += counted.lost_bytes;
         lens.unknown_frees += counted.unknown_frees;
@@ -42,10 +47,20 @@ impl AllocationSums {
         lens.frees_seen = self.frees_seen >= lens.time;
         if counted.recorded < counted.time && !self.sampled {
             self.sampled = true;
+            lens.groups = [Nanos((lens.time.0 - counted.time.0) / GROUPS as u64); GROUPS];
             // What came before was exact: it varies by nothing.
             for total in self.totals.values_mut() {
                 total.groups = even(total.all);
             }
+        }
+        if self.sampled && windowless {
+            let times = lens.groups.map(|time| time.0 as f64);
+            let sum = times.iter().sum::<f64>().max(1.0);
+            for (time, before) in lens.groups.iter_mut().zip(times) {
+                time.0 += (counted.time.0 as f64 * before / sum) as u64;
+            }
+        } else if self.sampled {
+            lens.groups[group].0 += counted.time.0;
         }
         for change in &counted.changes {
             let total = self.totals.entry((change.stack, change.thread)).or_default();
@@ -54,7 +69,11 @@ impl AllocationSums {
             total.temporary += change.temporary;
             if self.sampled {
                 total.groups.resize(GROUPS, Blocks::default());
-                total.groups[group] += change.all;
+                if windowless {
+                    spread(change.all, &mut total.groups);
+                } else {
+                    total.groups[group] += change.all;
+                }
             }
         }
     }
@@ -83,7 +102,18 @@ impl AllocationSums {
 
     /// The lens, with times counted from `from`.
     pub(super) fn lens(&self, from: Nanos) -> Option<Lens> {
-        self.lens.map(|lens| Lens { began: Nanos(lens.began.0.saturating_sub(from.0)), ..lens })
+        let lens = self.lens.clone()?;
+        Some(Lens { began: Nanos(lens.began.0.saturating_sub(from.0)), ..lens })
+    }
+}
+
+/// Dealt into groups in proportion to what is in them.
+fn spread(all: Blocks, groups: &mut [Blocks]) {
+    let sum = groups.iter().map(|one| one.count).sum::<u64>().max(1) as f64;
+    for one in groups {
+        let part = one.count as f64 / sum;
+        one.count += (all.count as f64 * part) as u64;
+        one.bytes.0 += (all.bytes.0 as f64 * part) as i64;
     }
 }
 

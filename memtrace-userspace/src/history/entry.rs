@@ -349,7 +349,8 @@ pub struct Allocations {
     pub time: Nanos,
     /// Time of it in which allocations were recorded. What is counted stands for all of the time.
     pub recorded: Nanos,
-    /// Of the target's time, what probes took in that time: it stands beside `recorded`.
+    /// By how much longer that would have been, had the target been as slow all the time as where its
+    /// progress was measured: nothing where a function's calls were counted all the time.
     pub slowed: Nanos,
     /// Time of it in which frees were seen.
     pub frees_seen: Nanos,
@@ -363,6 +364,9 @@ pub struct Allocations {
     pub hits: u64,
     /// What they cost the target.
     pub cost: Nanos,
+    /// Parts of the time, by the function whose calls measured it. How much the rest was worth was told
+    /// by what probes cost, where it was not all recorded.
+    pub measured: Vec<(String, Nanos)>,
     /// By stack and thread; each pair at most once.
     pub changes: Vec<AllocationChange>,
 }

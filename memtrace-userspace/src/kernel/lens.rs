@@ -4,21 +4,23 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use aya::maps::Map;
+use aya::maps::{Array, Map, MapData};
 use aya::{Ebpf, EbpfLoader};
-use memtrace_common::lens::{Block, BlockKey, Lens, Owner, Sums};
-use memtrace_common::limits::{MAX_BLOCKS, MAX_OWNERS, MAX_SPACES, MAX_THREADS};
+use memtrace_common::lens::{Block, BlockKey, Lens, Order, Owner, Sums, Yard};
+use memtrace_common::limits::{MAX_BLOCKS, MAX_OWNERS, MAX_SPACES, MAX_THREADS, MAX_YARDS};
 
 use super::multi::MultiPrograms;
-use super::probes::{Crossing, KernelError, Table, io_error, map_error, table};
+use super::probes::{Crossing, KernelError, Table, io_error, map_error, table, take_map};
 use super::uprobe::load_uprobe;
 
 /// The program at the entry of functions that allocate,
 pub const ALLOCATES: &str = "alloc_enter";
 /// the one at their return,
 pub const RETURNS: &str = "alloc_return";
-/// and the one at the entry of functions that free.
+/// the one at the entry of functions that free,
 pub const FREES: &str = "alloc_free";
+/// and the one that counts calls.
+pub const COUNTS: &str = "yard";
 
 /// The maps.
 pub struct LensMaps {
@@ -28,6 +30,8 @@ pub struct LensMaps {
     /// The same two maps, to be read in large pieces.
     blocks_fd: OwnedFd,
     sums_fd: OwnedFd,
+    yards: Array<MapData, Crossing<Yard>>,
+    orders: Array<MapData, Crossing<Order>>,
     /// The programs, where one link can hold many probes; otherwise aya has them.
     pub(super) multi: Option<MultiPrograms>,
 }
@@ -39,11 +43,13 @@ impl LensMaps {
             .map_max_entries("LENSES", MAX_SPACES)
             .map_max_entries("CALLS", MAX_THREADS)
             .map_max_entries("BLOCKS", MAX_BLOCKS)
-            .map_max_entries("SUMS", MAX_OWNERS);
+            .map_max_entries("SUMS", MAX_OWNERS)
+            .map_max_entries("YARDS", MAX_YARDS)
+            .map_max_entries("ORDERS", MAX_YARDS);
     }
 
     pub(super) fn load(ebpf: &mut Ebpf, object: &[u8]) -> Result<Self, KernelError> {
-        let names = [ALLOCATES, RETURNS, FREES];
+        let names = [ALLOCATES, RETURNS, FREES, COUNTS];
         let multi = MultiPrograms::load(object, ebpf, &names);
         if multi.is_none() {
             for name in names {
@@ -57,6 +63,8 @@ impl LensMaps {
             lenses: table(ebpf, "LENSES")?,
             blocks: table(ebpf, "BLOCKS")?,
             sums: table(ebpf, "SUMS")?,
+            yards: array(ebpf, "YARDS")?,
+            orders: array(ebpf, "ORDERS")?,
         })
     }
 
@@ -76,6 +84,27 @@ impl LensMaps {
         // attached or were just taken off.
         let lens = Lens { weight, epoch, ..self.get(space).unwrap_or_default() };
         self.lenses.insert(space, Crossing(lens), 0).map_err(map_error("LENSES"))
+    }
+
+    /// Whether calls can be counted: probes that come and go at once are needed for that.
+    #[must_use]
+    pub fn counts_calls(&self) -> bool {
+        self.multi.is_some()
+    }
+
+    /// What was counted at a slot.
+    #[must_use]
+    pub fn yard(&self, slot: u32) -> Yard {
+        self.yards.get(&slot, 0).map(|yard| yard.0).unwrap_or_default()
+    }
+
+    /// Says what is to be recorded by the calls that are counted at a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Map`].
+    pub fn order(&mut self, slot: u32, order: Order) -> Result<(), KernelError> {
+        self.orders.set(slot, Crossing(order), 0).map_err(map_error("ORDERS"))
     }
 
     /// Forgets a space: its lens, its live blocks and its sums.
@@ -120,6 +149,13 @@ impl LensMaps {
         each(self.blocks_fd.as_raw_fd(), MAX_BLOCKS, take)
             .map_err(io_error("reading the live blocks"))
     }
+}
+
+fn array<T: Copy + 'static>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<Array<MapData, Crossing<T>>, KernelError> {
+    Array::try_from(take_map(ebpf, name)?).map_err(map_error(name))
 }
 
 /// A descriptor of our own for a map.

@@ -13,10 +13,14 @@ pub const GROUPS: usize = 20;
 
 /// How well the cost of a hit is known: a probe costs more in a large program than in the small one
 /// that it was measured in.
-const COST_UNCERTAINTY: f64 = 0.12;
+const COST_UNCERTAINTY: f64 = 0.2;
+/// By what part an estimate may be wrong for what comes before the first window and after the last one.
+const EDGES: f64 = 0.015;
+/// An estimate may be so many times too small or too large where nothing else bounds it.
+const AT_MOST: f64 = 10.0;
 
 /// What the allocator lens says of a process as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lens {
     /// When it was attached, since the profile's start.
     pub began: Nanos,
@@ -24,7 +28,8 @@ pub struct Lens {
     pub time: Nanos,
     /// Of that, time in which allocations were recorded; all of it in exact mode.
     pub recorded: Nanos,
-    /// What probes took of the target's time while allocations were recorded, beside `recorded`.
+    /// By how much longer `time` would have been, had the target all the time been as slow as where its
+    /// progress was measured: nothing where a function's calls were counted all the time.
     pub slowed: Nanos,
     /// Windows of time that were counted.
     pub windows: u64,
@@ -38,6 +43,10 @@ pub struct Lens {
     pub hits: u64,
     /// What they cost the target, by what a hit cost when memtrace began.
     pub cost: Nanos,
+    /// Parts of the time, by the function whose calls measured them.
+    pub measured: BTreeMap<String, Nanos>,
+    /// Time, dealt as [`Allocated::groups`].
+    pub groups: [Nanos; GROUPS],
     /// Whether frees were seen all the time: otherwise blocks may count as live that are gone.
     pub frees_seen: bool,
 }
@@ -49,14 +58,23 @@ impl Lens {
         self.recorded >= self.time
     }
 
-    /// By what part an estimate may be wrong because a hit's cost is only known so well: while
-    /// allocations are recorded the target is slower by `slowed / recorded`, which scales them.
+    /// Of an estimate, how much less and how much more the truth may be because a hit's cost is only
+    /// known so well, and windows have edges.
     #[must_use]
-    pub fn uncertainty(&self) -> f64 {
-        if self.is_exact() || self.recorded.0 == 0 {
-            return 0.0;
+    pub fn uncertainty(&self) -> (f64, f64) {
+        if self.is_exact() || self.time.0 == 0 {
+            return (0.0, 0.0);
         }
-        COST_UNCERTAINTY * self.slowed.0 as f64 / self.recorded.0 as f64
+        let wrong = COST_UNCERTAINTY * self.slowed.0 as f64 / self.time.0 as f64 + EDGES;
+        let high = if wrong < 1.0 - 1.0 / AT_MOST { 1.0 / (1.0 - wrong) } else { AT_MOST };
+        (1.0 - (1.0 / (1.0 + wrong)).max(1.0 / AT_MOST), high - 1.0)
+    }
+
+    /// The part of the time that was measured by no function's calls.
+    #[must_use]
+    pub fn by_time(&self) -> f64 {
+        let measured: u64 = self.measured.values().map(|time| time.0).sum();
+        (1.0 - measured as f64 / self.time.0.max(1) as f64).max(0.0)
     }
 
     /// The part of the time in which allocations were recorded.
@@ -146,12 +164,19 @@ impl Allocated {
         Some(figures.map(|figure| {
             let groups: Vec<f64> = self.groups.iter().take(used).map(figure).collect();
             let total: f64 = groups.iter().sum();
-            let mean = total / used as f64;
-            let squares: f64 = groups.iter().map(|one| (one - mean).powi(2)).sum();
+            // Groups stand for times of different length.
+            let times: f64 = lens.groups.iter().take(used).map(|time| time.0 as f64).sum();
+            let expected = |at: usize| match lens.groups[at].0 as f64 / times {
+                part if part.is_finite() => total * part,
+                _ => total / used as f64,
+            };
+            let squares: f64 =
+                groups.iter().enumerate().map(|(at, one)| (one - expected(at)).powi(2)).sum();
             let variance = squares * used as f64 / (used - 1) as f64 * (1.0 - lens.part());
             let by_chance = QUANTILES[used - 2] * variance.sqrt();
-            let reach = by_chance.hypot(lens.uncertainty() * total);
-            ((total - reach).max(0.0), total + reach)
+            let (less, more) = lens.uncertainty();
+            let low = total - by_chance.hypot(less * total);
+            (low.max(0.0), total + by_chance.hypot(more * total))
         }))
     }
 }
@@ -218,7 +243,8 @@ mod tests {
     }
 
     /// Two groups of 90 and 110 with nine tenths of the time unseen: the deviation of the sum is
-    /// sqrt(2 * 200 * 0.9) = 18.97, and t for one degree of freedom is 12.706.
+    /// sqrt(2 * 200 * 0.9) = 18.97, and t for one degree of freedom is 12.706. Beside it stands what is
+    /// never known, 1.5 %.
     #[test]
     fn an_interval_follows_from_how_groups_differ() {
         let lens = Lens { time: Nanos(100), recorded: Nanos(10), windows: 2, ..Lens::default() };
@@ -228,7 +254,13 @@ mod tests {
         allocated.groups[0] = blocks(90);
         allocated.groups[1] = blocks(110);
         let [count, bytes] = allocated.interval(&lens).unwrap();
-        assert!((count.1 - (200.0 + 12.706 * 360f64.sqrt())).abs() < 0.01, "{count:?}");
+        let reach = (12.706 * 360f64.sqrt()).hypot(200.0 * (1.0 / 0.985 - 1.0));
+        assert!((count.1 - (200.0 + reach)).abs() < 0.01, "{count:?}");
         assert!(count.0.abs() < 0.01 && (bytes.1 - 100.0 * count.1).abs() < 1.0);
+        // Where one group stands for so much more time, they don't differ.
+        let mut lens = lens;
+        (lens.groups[0], lens.groups[1]) = (Nanos(45), Nanos(55));
+        let [count, _] = allocated.interval(&lens).unwrap();
+        assert!((count.1 - 200.0 / 0.985).abs() < 0.01, "{count:?}");
     }
 }

@@ -56,6 +56,11 @@ pub(super) struct WireAllocations {
 
     #[prost(uint64, tag = "19")]
     slowed: u64,
+
+    #[prost(string, repeated, tag = "20")]
+    measured_by: Vec<String>,
+    #[prost(uint64, repeated, tag = "21")]
+    measured: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -94,6 +99,8 @@ pub(super) fn encode(counted: &Allocations) -> WireAllocations {
         hits: counted.hits,
         cost: counted.cost.0,
         slowed: counted.slowed.0,
+        measured_by: counted.measured.iter().map(|(name, _)| name.clone()).collect(),
+        measured: column(&counted.measured, |(_, time)| time.0),
         stack: changes.iter().map(|change| ids.of(change.stack.0)).collect(),
         thread: column(changes, |change| change.thread.0),
         all: column(changes, |change| change.all.count),
@@ -140,6 +147,9 @@ pub(super) fn decode(wire: WireAllocations) -> Result<Allocations, Wrong> {
             temporary: blocks(&temporary.0, &temporary.1, at),
         });
     }
+    let times = Column::of(wire.measured, wire.measured_by.len())?;
+    let measured = wire.measured_by.into_iter().enumerate();
+    let measured = measured.map(|(at, name)| (name, Nanos(times.at(at)))).collect();
     let below = |by: i64| Nanos(wire.time.wrapping_sub(by.cast_unsigned()));
     Ok(Allocations {
         space: SpaceId(wire.space),
@@ -153,6 +163,7 @@ pub(super) fn decode(wire: WireAllocations) -> Result<Allocations, Wrong> {
         hits: wire.hits,
         cost: Nanos(wire.cost),
         slowed: Nanos(wire.slowed),
+        measured,
         changes,
     })
 }

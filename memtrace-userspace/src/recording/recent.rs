@@ -121,6 +121,12 @@ fn append(sum: &mut Allocations, next: Allocations) {
     sum.unknown_frees += next.unknown_frees;
     sum.hits += next.hits;
     sum.cost.0 += next.cost.0;
+    for (name, time) in next.measured {
+        match sum.measured.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => sum.0 += time.0,
+            None => sum.measured.push((name, time)),
+        }
+    }
     let of = |change: AllocationChange| ((change.stack, change.thread), change);
     let mut changes: BTreeMap<_, _> = sum.changes.drain(..).map(of).collect();
     for change in next.changes {

@@ -217,6 +217,9 @@ impl SoFar {
         self.sums.time(counted.time)?;
         self.sums.time(counted.cost)?;
         self.sums.time(counted.slowed)?;
+        for (_, time) in &counted.measured {
+            self.sums.time(*time)?;
+        }
         self.at(counted.space, counted.at).map(drop)
     }
 

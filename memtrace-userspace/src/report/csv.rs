@@ -104,12 +104,12 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
                 estimated_high_bytes: estimated.map(|it| it.interval.1),
                 ..Row::line(&same, line)
             };
-            rows.serialize(row.with_allocated(&line.self_allocated, process.lens))?;
+            rows.serialize(row.with_allocated(&line.self_allocated, process.lens.as_ref()))?;
         }
         for row in &process.unattributed {
             let allocated = &row.allocated;
             let row = Row::unattributed(&same, row);
-            rows.serialize(row.with_allocated(allocated, process.lens))?;
+            rows.serialize(row.with_allocated(allocated, process.lens.as_ref()))?;
         }
         for (place, evaluations) in process.counts.evaluations.iter().flatten() {
             rows.serialize(Row::evaluated(&same, place, *evaluations))?;
@@ -119,7 +119,7 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
             rows.serialize(Row::new(&same, "gap", gap))?;
         }
         let row = Row::after(&same, process, profile);
-        rows.serialize(row.with_allocated(&process.allocated(), process.lens))?;
+        rows.serialize(row.with_allocated(&process.allocated(), process.lens.as_ref()))?;
     }
     rows.flush()
 }
@@ -189,9 +189,9 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// The same row, with what the allocator lens counted.
-    fn with_allocated(self, allocated: &Allocated, lens: Option<Lens>) -> Self {
+    fn with_allocated(self, allocated: &Allocated, lens: Option<&Lens>) -> Self {
         let Some(lens) = lens else { return self };
-        let [count, bytes] = match allocated.interval(&lens) {
+        let [count, bytes] = match allocated.interval(lens) {
             Some(intervals) => intervals.map(|(low, high)| (Some(low), Some(high))),
             None => [(None, None); 2],
         };

@@ -204,7 +204,7 @@ impl<'a> Process<'a> {
             unattributed: process
                 .unattributed
                 .iter()
-                .map(|row| UnattributedRow::of(row, process.lens))
+                .map(|row| UnattributedRow::of(row, process.lens.as_ref()))
                 .collect(),
             law_gap_bytes: law_gap.total(),
             law_gap: Split::of(law_gap),
@@ -215,7 +215,7 @@ impl<'a> Process<'a> {
                 probe_ns: process.overhead.probe,
                 userspace_cpu_ns: process.overhead.userspace_cpu,
             },
-            allocator: process.lens.map(|lens| allocations::Allocator::of(process, &lens)),
+            allocator: process.lens.as_ref().map(|lens| allocations::Allocator::of(process, lens)),
             thinned: thinned.as_ref().map(estimates::Walks::of),
             notes: &process.notes,
             lines: process
@@ -258,14 +258,14 @@ impl Point {
 }
 
 impl<'a> UnattributedRow<'a> {
-    fn of(row: &'a Unattributed, lens: Option<Lens>) -> Self {
+    fn of(row: &'a Unattributed, lens: Option<&Lens>) -> Self {
         Self {
             reason: row.reason.as_str(),
             name: &row.name,
             net_bytes: row.net.total(),
             net: Split::of(row.net),
             events: row.events,
-            allocated: lens.map(|lens| allocations::Figures::of(&row.allocated, &lens)),
+            allocated: lens.map(|lens| allocations::Figures::of(&row.allocated, lens)),
         }
     }
 }
@@ -289,7 +289,7 @@ impl<'a> Line<'a> {
             peak_rss_bytes: line.peak_rss,
             events: line.events,
             self_events: line.self_events,
-            allocated: process.lens.map(|lens| allocations::LineFigures::of(line, &lens)),
+            allocated: process.lens.as_ref().map(|lens| allocations::LineFigures::of(line, lens)),
             estimates: thinned.map(|thinned| estimates::LineFigures::of(line, thinned)),
             occurrences: process.counts.executions_of(&line.place),
         }

@@ -5,8 +5,11 @@
 
 mod calibrate;
 mod live;
+mod slots;
 mod targets;
+mod turns;
 mod watch;
+mod yards;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -17,6 +20,7 @@ use tracing::{debug, warn};
 
 use self::calibrate::calibrate;
 use self::live::{Dead, MOST_DEAD};
+use self::slots::Slots;
 use self::watch::Watch;
 use super::journal::{Journal, thread_id};
 use super::pace::{Costs, Looking, Pace};
@@ -71,6 +75,8 @@ pub(super) struct Lenses {
     /// Counts what is attached anew.
     epoch: u64,
     random: RandomState,
+    /// Where the kernel side counts calls.
+    slots: Slots,
 }
 
 impl Lenses {
@@ -93,6 +99,7 @@ impl Lenses {
             dead: Vec::new(),
             epoch: 1,
             random: RandomState::new(),
+            slots: Slots::default(),
         })
     }
 
@@ -142,7 +149,11 @@ impl Lenses {
         space: u32,
         probes: &mut Probes,
     ) -> Result<(), KernelError> {
-        self.watch(pid).start_clock();
+        let watch = self.watch(pid);
+        watch.start_clock();
+        // Before `exec` it was another program.
+        let slots = watch.forget_yards();
+        self.slots.give_back(slots);
         let Some(maps) = probes.lens() else { return Ok(()) };
         if maps.get(space).is_none_or(|lens| lens.weight == 0) && self.watch(pid).is_recording() {
             maps.set(space, WEIGHT_ONE, self.epoch)?;
@@ -155,87 +166,6 @@ impl Lenses {
     /// When something is to be done next.
     pub(super) fn due(&self) -> Option<Instant> {
         self.watched.values().filter(|watch| watch.begun).filter_map(Watch::due).min()
-    }
-
-    /// Does what is due: windows begin and end.
-    pub(super) fn tend(&mut self, now: Instant, probes: &mut Probes) -> Result<(), KernelError> {
-        let due: Vec<u32> = self
-            .watched
-            .iter()
-            .filter(|(_, watch)| watch.begun && watch.due().is_some_and(|due| due <= now))
-            .map(|(pid, _)| *pid)
-            .collect();
-        for pid in due {
-            self.turn(pid, probes)?;
-        }
-        Ok(())
-    }
-
-    /// One process goes from looking to not looking, or back.
-    fn turn(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
-        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
-        let space = watch.space;
-        let Some(maps) = probes.lens() else { return Ok(()) };
-        if !watch.is_over(maps.get(space).unwrap_or_default()) {
-            return Ok(());
-        }
-        match watch.pace.as_ref().map(|pace| pace.looking) {
-            Some(Looking::Not) => return self.look_again(pid, probes),
-            Some(Looking::Frees) => {
-                let lens = maps.get(space).unwrap_or_default();
-                let (ran, cost) = watch.end_trial(lens, self.costs);
-                watch.detach();
-                if let Some(pace) = &mut watch.pace {
-                    pace.next(Instant::now(), ran, cost);
-                }
-                return Ok(());
-            }
-            _ => {}
-        }
-        let Some(maps) = probes.lens() else { return Ok(()) };
-        let lens = maps.get(space).unwrap_or_default();
-        let window = watch.end_window(lens, self.costs);
-        let next =
-            watch.pace.as_mut().map(|pace| pace.next(Instant::now(), window.ran, window.cost));
-        debug!("process {pid}: {window:?}, then {next:?}");
-        let stops = next == Some(Looking::Not);
-        if stops {
-            maps.set(space, 0, self.epoch)?;
-            watch.detach();
-        }
-        let sums = maps.sums()?;
-        self.collect(space, &sums, window.scale);
-        if let Some(watch) = self.watched.get_mut(&pid) {
-            watch.to_tell = stops;
-        }
-        if stops {
-            // Their end would not be seen.
-            self.gone.insert(space);
-        }
-        Ok(())
-    }
-
-    /// A pause is over.
-    fn look_again(&mut self, pid: u32, probes: &mut Probes) -> Result<(), KernelError> {
-        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
-        let space = watch.space;
-        let Some(pace) = &mut watch.pace else { return Ok(()) };
-        if pace.next(Instant::now(), Duration::ZERO, Duration::ZERO) == Looking::Frees {
-            watch.attach_frees(pid, probes);
-            let lens = probes.lens().and_then(|maps| maps.get(space)).unwrap_or_default();
-            watch.begin_trial(lens);
-            return Ok(());
-        }
-        if self.gone.contains(&space) {
-            self.forget_gone(probes);
-        }
-        self.epoch += 1;
-        let Some(watch) = self.watched.get_mut(&pid) else { return Ok(()) };
-        watch.attach_all(pid, probes);
-        let Some(maps) = probes.lens() else { return Ok(()) };
-        maps.set(space, WEIGHT_ONE, self.epoch)?;
-        watch.begin_window(maps.get(space).unwrap_or_default());
-        Ok(())
     }
 
     /// Takes in what has come to the sums of a space, each of which stands for `scale`.
@@ -278,12 +208,18 @@ impl Lenses {
         };
         let space = watch.space;
         let lens = maps.get(space).unwrap_or_default();
-        if watch.is_recording() {
-            let scale = watch.end_window(lens, self.costs).scale;
+        // A window that has hardly begun says nothing.
+        if watch.is_recording() && !(watch.gated && watch.has_hardly_begun(maps)) {
+            let scale = if watch.gated {
+                watch.end_gated(self.costs, maps).scale
+            } else {
+                watch.end_window(lens, self.costs).scale
+            };
             let sums = maps.sums()?;
             self.collect(space, &sums, scale);
         } else {
-            let more = 1.0 + watch.end_pause(lens);
+            let by_time = watch.end_pause(lens);
+            let more = 1.0 + watch.rest_of_all(maps).unwrap_or(by_time);
             for (_, owned) in self.owners.iter_mut().filter(|(owner, _)| owner.space == space) {
                 for figure in &mut owned.total {
                     *figure *= more;
@@ -366,8 +302,17 @@ impl Lenses {
             lost: lens.lost.saturating_sub(told.lost),
             lost_bytes: Bytes(lens.lost_bytes.saturating_sub(told.lost_bytes).cast_signed()),
             unknown_frees: lens.unknown.saturating_sub(told.unknown),
-            hits: all_hits(lens).saturating_sub(all_hits(told)),
-            cost: nanos(watch.cost(hits, self.costs)),
+            hits: all_hits(lens).saturating_sub(all_hits(told)) + covered.calls,
+            cost: nanos(if watch.pace.is_some() {
+                covered.cost
+            } else {
+                watch.cost(hits, self.costs)
+            }),
+            measured: covered
+                .measured
+                .into_iter()
+                .map(|(name, time)| (name, nanos(time)))
+                .collect(),
             changes: changes.into_values().collect(),
         }));
     }
@@ -422,6 +367,7 @@ impl Lenses {
     /// A process has ended: its probes go.
     pub(super) fn let_go(&mut self, pid: u32) {
         if let Some(mut watch) = self.watched.remove(&pid) {
+            self.slots.give_back(watch.forget_yards());
             watch.detach();
         }
     }

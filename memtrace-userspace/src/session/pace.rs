@@ -7,15 +7,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Length of a window. Putting probes in takes less than a tenth of it.
-const WINDOW: Duration = Duration::from_millis(15);
+/// Length of a window. Putting probes in and taking them out takes a millisecond each.
+pub(super) const WINDOW: Duration = Duration::from_millis(8);
 /// A target that was cheap to look at all the time is looked at again after this time.
 const CHECK: Duration = Duration::from_millis(100);
 /// The shortest time until somebody asks again.
 const SOON: Duration = Duration::from_millis(2);
 /// Of what is allowed, what hits in windows may take: probes also cost when they come and go, some
 /// milliseconds each time, and nobody counts that.
-const SHARE: f64 = 0.55;
+const SHARE: f64 = 0.45;
 /// So many of the first windows are followed by one for frees each,
 const FIRST: u32 = 4;
 /// and one in so many afterwards.
@@ -31,6 +31,8 @@ pub(super) struct Costs {
     pub(super) allocation: f64,
     /// A function that frees.
     pub(super) free: f64,
+    /// A function whose calls are counted.
+    pub(super) count: f64,
     /// How many times as much it costs in a target as in the small program in which it was measured:
     /// after each hit a large one finds less of what it needs in the processor's caches.
     pub(super) factor: f64,
@@ -39,7 +41,7 @@ pub(super) struct Costs {
 impl Default for Costs {
     /// What was measured on the machine where this was made, for where it can't be measured.
     fn default() -> Self {
-        Self { allocation: 2000.0, free: 1000.0, factor: USUAL_FACTOR }
+        Self { allocation: 2000.0, free: 1000.0, count: 800.0, factor: USUAL_FACTOR }
     }
 }
 
@@ -118,6 +120,10 @@ pub(super) enum Looking {
     /// Only what frees, for a window in which nothing is recorded: it shows what hits cost in this
     /// target.
     Frees,
+    /// Only calls of a function that shows the target's progress.
+    Progress,
+    /// Calls of all functions that may become that one.
+    Candidates,
     /// Nothing that allocates.
     Not,
 }
@@ -132,6 +138,10 @@ pub(super) struct Pace {
     length: Duration,
     /// Whether the next window is one for frees.
     trial: bool,
+    /// Whether there are such windows.
+    pub(super) trials: bool,
+    /// What was spent beside windows, to be made good by the next pause.
+    owed: Duration,
     windows: u32,
     random: u64,
 }
@@ -145,6 +155,8 @@ impl Pace {
             due: now + WINDOW,
             length: WINDOW,
             trial: false,
+            trials: true,
+            owed: Duration::ZERO,
             windows: 0,
             random: seed | 1,
         }
@@ -163,23 +175,51 @@ impl Pace {
         false
     }
 
+    /// What comes now, and how long the target is to run in it.
+    pub(super) fn enter(&mut self, looking: Looking, length: Duration, now: Instant) {
+        (self.looking, self.length) = (looking, length);
+        self.due = now + length;
+    }
+
+    /// Asks again so much later.
+    pub(super) fn ask_again(&mut self, at: Instant) {
+        self.due = at;
+    }
+
+    /// The part of its time that the target may lose.
+    pub(super) fn allowed(&self) -> f64 {
+        self.allowed
+    }
+
+    /// Not to look on, even if it was cheap.
+    pub(super) fn pause(&mut self) {
+        self.looking = Looking::Not;
+    }
+
+    /// Something was spent that the next pause is to make good.
+    pub(super) fn owe(&mut self, cost: Duration) {
+        self.owed += cost;
+    }
+
     /// The present state has ended; the next one. The target ran so long in it, and `cost` is what
     /// hits took of that.
     pub(super) fn next(&mut self, now: Instant, ran: Duration, cost: Duration) -> Looking {
         (self.looking, self.length) = match self.looking {
             Looking::Not if self.trial => (Looking::Frees, WINDOW),
-            Looking::Not => (Looking::Window, WINDOW),
-            Looking::Window | Looking::Always | Looking::Frees => {
+            Looking::Not | Looking::Progress => (Looking::Window, WINDOW),
+            Looking::Window | Looking::Always | Looking::Frees | Looking::Candidates => {
                 // As a part of the time that the target would have taken without.
                 let own = ran.saturating_sub(cost).as_secs_f64();
+                let beside = matches!(self.looking, Looking::Frees | Looking::Candidates);
+                let cost = cost + std::mem::take(&mut self.owed);
                 let needed = cost.as_secs_f64() / (SHARE * self.allowed);
-                if needed <= own && self.looking != Looking::Frees {
+                if needed <= own && !beside {
                     (Looking::Always, CHECK)
                 } else {
                     let window = self.looking == Looking::Window;
                     self.windows += u32::from(window);
                     let due = self.windows <= FIRST || self.windows.is_multiple_of(TRIAL_ONE_IN);
-                    self.trial = window && due;
+                    self.trial = window && due && self.trials;
                     let pause = (needed - own).max(0.0) * self.around_one();
                     let pause = Duration::from_secs_f64(pause);
                     (Looking::Not, pause)
@@ -207,7 +247,7 @@ mod tests {
     /// measured beforehand.
     #[test]
     fn a_target_shows_what_hits_cost_in_it() {
-        let costs = Costs { allocation: 1600.0, free: 600.0, factor: 1.0 };
+        let costs = Costs { allocation: 1600.0, free: 600.0, count: 500.0, factor: 1.0 };
         let mut trials = Trials::default();
         assert!((trials.factor() - USUAL_FACTOR).abs() < 1e-9);
         let hits = |allocations| Hits { allocations, frees: 10_000, walk_ns: 0 };

@@ -334,6 +334,9 @@ impl Course {
             unknown_frees: self.random.below(1 << 20),
             hits: self.random.below(1 << 40),
             cost: Nanos(self.random.below(1 << 40)),
+            measured: (0..self.random.below(3))
+                .map(|at| (format!("function {at}"), Nanos(self.random.below(1 << 30))))
+                .collect(),
             changes,
         })
     }

@@ -26,8 +26,16 @@ pub(super) struct Allocator {
     unknown_frees: u64,
     hits: u64,
     cost_ns: Nanos,
+    measured_by: Vec<Measured>,
     #[serde(flatten)]
     total: Figures,
+}
+
+/// A part of the time, and the function whose calls measured it.
+#[derive(Serialize)]
+struct Measured {
+    function: String,
+    time_ns: Nanos,
 }
 
 /// What was allocated. The intervals are `null` where figures are exact or can't be told; what is about
@@ -81,6 +89,11 @@ impl Allocator {
             unknown_frees: lens.unknown_frees,
             hits: lens.hits,
             cost_ns: lens.cost,
+            measured_by: lens
+                .measured
+                .iter()
+                .map(|(function, time)| Measured { function: function.clone(), time_ns: *time })
+                .collect(),
             total: Figures::of(&process.allocated(), lens),
         }
     }

@@ -58,9 +58,10 @@ pub(in crate::report) fn summary(out: &mut dyn Write, process: &ProcessProfile) 
         )?;
         writeln!(
             out,
-            "            estimated from {:.1} % of the time from {} on, {}{}",
+            "            estimated from {:.1} % of the time from {} on, measured by {}; {}{}",
             100.0 * lens.part(),
             duration(lens.began),
+            measured(lens),
             lost(lens),
             if lens.frees_seen { "" } else { "; what is live is not known: --exact tells it" }
         )?;
@@ -71,6 +72,23 @@ pub(in crate::report) fn summary(out: &mut dyn Write, process: &ProcessProfile) 
         lens.hits,
         duration(lens.cost)
     )
+}
+
+/// What most of the time was measured by.
+fn measured(lens: &Lens) -> String {
+    match lens.by_time() {
+        part if part > 0.99 => "CPU time".to_owned(),
+        part => {
+            let most = lens.measured.iter().max_by_key(|(_, time)| **time);
+            let name = most.map_or_else(String::new, |(name, _)| printable(name).into_owned());
+            let others = if lens.measured.len() > 1 { " and others" } else { "" };
+            let by_time = match part {
+                part if part < 0.01 => String::new(),
+                part => format!(", {:.0} % by CPU time", 100.0 * part),
+            };
+            format!("calls of {name}{others}{by_time}")
+        }
+    }
 }
 
 fn lost(lens: &Lens) -> String {

@@ -8,7 +8,7 @@ use memtrace_common::lens::WEIGHT_ONE;
 
 use super::watch::Watch;
 use crate::allocator::{self, SeenFiles};
-use crate::kernel::Probes;
+use crate::kernel::{COUNTS, Probes};
 use crate::python::maps::Mappings;
 use crate::session::calibration::{Calibration, Work};
 use crate::session::pace::Costs;
@@ -28,6 +28,19 @@ pub(super) fn calibrate(probes: &mut Probes) -> Result<Costs, Error> {
     };
     set(WEIGHT_ONE)?;
     let (mut all, mut frees) = (Watch::new(pid, None), Watch::new(pid, None));
+    let mut counts = Vec::new();
+    for library in &libraries {
+        let malloc = library.functions.iter().find(|function| function.name == "malloc");
+        if let Some(point) = malloc.map(|function| &function.point)
+            && probes.lens().is_some_and(|maps| maps.counts_calls())
+        {
+            // Nobody else has a slot yet.
+            let place = [(point.file_offset, 0)];
+            counts.extend(probes.attach_lens(COUNTS, pid, &point.path, &place));
+        }
+    }
+    let with_counts = if counts.is_empty() { without } else { round()? };
+    drop(counts);
     for mut library in libraries {
         let mut freeing = library.clone();
         freeing.functions.retain(|function| !function.allocates());
@@ -47,6 +60,8 @@ pub(super) fn calibrate(probes: &mut Probes) -> Result<Costs, Error> {
     Ok(Costs {
         allocation: (with_all - with_frees).max(100.0),
         free: (with_frees - without).max(100.0),
+        // Where nothing is counted it is never asked for.
+        count: (with_counts - without).max(100.0),
         factor: 1.0,
     })
 }

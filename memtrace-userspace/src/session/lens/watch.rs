@@ -1,6 +1,6 @@
 //! One process under the lens: where its probes go, which of them are in, and what time they cover.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,9 @@ use memtrace_common::lens::Lens;
 use tracing::debug;
 
 use super::LensPlan;
-use crate::allocator::{self, Function, Library, SeenFiles};
-use crate::kernel::{ALLOCATES, CpuClock, FREES, Probes, ProcessProbe, RETURNS};
+use super::yards::{Candidate, Yards};
+use crate::allocator::{self, Function, Library, SeenFiles, Yardstick};
+use crate::kernel::{ALLOCATES, CpuClock, FREES, LensMaps, Probes, ProcessProbe, RETURNS};
 use crate::python::{Images, Interpreter, TargetMemory};
 use crate::session::pace::{Costs, Hits, Looking, Pace, Trials};
 
@@ -38,7 +39,19 @@ pub(super) struct Watch {
     /// All the time until the last window's end, as told.
     pub(super) ever: Covered,
     pid: u32,
-    clock: Option<CpuClock>,
+    pub(super) clock: Option<CpuClock>,
+    /// Functions of the interpreter that may show its progress,
+    yardsticks: Vec<Yardstick>,
+    /// and what came of that, once it is not looked at all the time.
+    pub(super) yards: Option<Yards>,
+    /// Whether the window under way ends by itself.
+    pub(super) gated: bool,
+    /// What the last window cost.
+    pub(super) window_cost: Duration,
+    /// Windows that calls should have begun or ended, and did not.
+    pub(super) given_up: u32,
+    /// That was too often.
+    pub(super) by_time: bool,
     /// Since when the next window counts for.
     since: Mark,
     /// The window's beginning.
@@ -74,19 +87,27 @@ pub(super) struct Window {
     pub(super) ran: Duration,
     /// What of that probes took.
     pub(super) cost: Duration,
+    /// Calls of functions that allocate, in it.
+    pub(super) allocations: u64,
 }
 
 /// Time that a target ran on CPUs, less what probes took of it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Covered {
     /// All of it.
     pub(super) time: Duration,
     /// Of it: recorded.
     pub(super) recorded: Duration,
-    /// What probes took while it was recorded.
+    /// By how much longer it would have been, had it all been as slow as where its progress was measured.
     pub(super) slowed: Duration,
     /// Of it: with frees seen.
     pub(super) frees_seen: Duration,
+    /// What all probes took.
+    pub(super) cost: Duration,
+    /// Calls that were counted.
+    pub(super) calls: u64,
+    /// Parts of the time, by the function whose calls measured them.
+    pub(super) measured: BTreeMap<String, Duration>,
 }
 
 impl Watch {
@@ -95,6 +116,12 @@ impl Watch {
         Self {
             pid,
             clock: None,
+            yardsticks: Vec::new(),
+            yards: None,
+            gated: false,
+            window_cost: Duration::ZERO,
+            given_up: 0,
+            by_time: false,
             space: 0,
             links: Vec::new(),
             groups: Vec::new(),
@@ -125,6 +152,7 @@ impl Watch {
     pub(super) fn begin(&mut self, space: u32, lens: Lens) {
         self.space = space;
         self.begun = true;
+        self.gated = false;
         self.told = Lens::default();
         (self.covered, self.ever) = (Covered::default(), Covered::default());
         self.since = self.mark(lens);
@@ -149,7 +177,7 @@ impl Watch {
     /// Whether something is recorded now.
     pub(super) fn is_recording(&self) -> bool {
         let looking = self.pace.as_ref().map(|pace| pace.looking);
-        !matches!(looking, Some(Looking::Not | Looking::Frees))
+        matches!(looking, Some(Looking::Window | Looking::Always) | None)
     }
 
     /// What hits cost in this target.
@@ -209,8 +237,14 @@ impl Watch {
         self.cover(Covered {
             time,
             recorded,
-            slowed: cost,
+            slowed: if whole || recorded.is_zero() {
+                Duration::ZERO
+            } else {
+                time.mul_f64(cost.as_secs_f64() / recorded.as_secs_f64())
+            },
             frees_seen: if whole { time } else { Duration::ZERO },
+            cost,
+            ..Covered::default()
         });
         (self.since, self.window, self.state) = (now, now, now);
         let scale = if whole || recorded.is_zero() {
@@ -218,7 +252,84 @@ impl Watch {
         } else {
             time.as_secs_f64() / recorded.as_secs_f64()
         };
-        Window { scale, ran, cost }
+        Window { scale, ran, cost, allocations: part.allocations }
+    }
+
+    /// The same for a window that began and ended with calls that were counted.
+    pub(super) fn end_gated(&mut self, costs: Costs, maps: &mut LensMaps) -> Window {
+        let lens = maps.get(self.space).unwrap_or_default();
+        let allowed = self.pace.as_ref().map_or(1.0, Pace::allowed);
+        let allocations = hits(lens).since(self.window.hits).allocations;
+        let (Some(yards), Some(clock)) = (&mut self.yards, &self.clock) else {
+            return self.end_window(lens, costs);
+        };
+        let name = yards.name().to_owned();
+        let Some(measured) = yards.end_window(clock, costs, allocations, allowed, self.space, maps)
+        else {
+            return self.end_window(lens, costs);
+        };
+        debug!("process {}: by {name}: {measured:?}", self.pid);
+        self.cover(Covered {
+            time: measured.time,
+            recorded: measured.recorded,
+            slowed: measured.slowed,
+            frees_seen: Duration::ZERO,
+            cost: measured.cost + measured.counting,
+            calls: measured.calls,
+            measured: BTreeMap::from([(name, measured.time)]),
+        });
+        let now = self.mark(lens);
+        (self.since, self.window, self.state) = (now, now, now);
+        let (scale, ran, cost) = (measured.scale, measured.ran, measured.cost);
+        Window { scale, ran, cost, allocations }
+    }
+
+    /// Its progress is measured no more; the slots that are free now.
+    pub(super) fn forget_yards(&mut self) -> Option<u32> {
+        let mut yards = self.yards.take()?;
+        yards.detach();
+        self.gated = false;
+        Some(yards.slot())
+    }
+
+    /// It is measured by CPU time from now on; the slots that are free now.
+    pub(super) fn measure_by_time(&mut self) -> Option<u32> {
+        self.by_time = true;
+        if let Some(pace) = &mut self.pace {
+            pace.trials = true;
+        }
+        self.forget_yards()
+    }
+
+    /// The same by the calls that were counted, if they were all the time.
+    pub(super) fn rest_of_all(&self, maps: &LensMaps) -> Option<f64> {
+        self.yards.as_ref()?.rest_of_all(self.clock.as_ref()?, maps)
+    }
+
+    /// Whether less than half of a window is over that calls are to begin and to end.
+    pub(super) fn has_hardly_begun(&self, maps: &LensMaps) -> bool {
+        self.yards.as_ref().is_none_or(|yards| yards.has_hardly_begun(maps))
+    }
+
+    /// How long it ran since the window's probes came, and what they cost.
+    pub(super) fn spent(&self, lens: Lens, costs: Costs) -> (Duration, Duration) {
+        let now = self.mark(lens);
+        let cost = self.cost(now.hits.since(self.window.hits), costs);
+        (now.ran.saturating_sub(self.window.ran), cost)
+    }
+
+    /// Functions that may show its progress: first those that allocate.
+    pub(super) fn candidates(&mut self) -> Vec<Candidate> {
+        let suits = |function: &&Function| function.allocates() && function.emulated;
+        let allocating = self.groups.iter().flatten().filter(suits);
+        let of_allocator = allocating.map(|function| Candidate {
+            yardstick: Yardstick { name: function.name.to_owned(), point: function.point.clone() },
+            allocates: true,
+        });
+        let others = std::mem::take(&mut self.yardsticks);
+        let of_python =
+            others.into_iter().map(|yardstick| Candidate { yardstick, allocates: false });
+        of_allocator.chain(of_python).collect()
     }
 
     /// The time since the last window counts, too: by how much more all that was recorded is to be
@@ -237,6 +348,11 @@ impl Watch {
         self.covered.recorded += part.recorded;
         self.covered.slowed += part.slowed;
         self.covered.frees_seen += part.frees_seen;
+        self.covered.cost += part.cost;
+        self.covered.calls += part.calls;
+        for (name, time) in part.measured {
+            *self.covered.measured.entry(name).or_default() += time;
+        }
     }
 
     /// Takes out the time that was not told yet.
@@ -270,6 +386,9 @@ impl Watch {
         }
         let pid = memory.pid();
         let mut groups = Vec::new();
+        if self.pace.is_some() {
+            self.yardsticks = allocator::yardsticks(memory, interpreter, images);
+        }
         match allocator::arenas(memory, interpreter, images) {
             Some(functions) => groups.push(functions),
             None => notes.push(
@@ -338,7 +457,8 @@ impl Watch {
     }
 
     pub(super) fn into_links(self) -> Vec<ProcessProbe> {
-        self.links
+        let counting = self.yards.into_iter().flat_map(Yards::into_links);
+        self.links.into_iter().chain(counting).collect()
     }
 
     /// Returns first, so that no call is seen to begin and not to end.

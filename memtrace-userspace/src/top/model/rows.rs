@@ -139,7 +139,7 @@ fn of_process(picture: &Picture, process: &ProcessProfile, choice: &Choice) -> V
             Measure::Net => true,
             // What no line answers for has a net change only.
             Measure::Grown | Measure::Resident => matches!(subject, Subject::Line(_)),
-            Measure::Live => process.lens.is_some_and(|lens| lens.frees_seen),
+            Measure::Live => process.lens.as_ref().is_some_and(|lens| lens.frees_seen),
             Measure::Allocated => process.lens.is_some(),
         };
         Row {
