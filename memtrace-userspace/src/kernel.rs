@@ -6,6 +6,7 @@
 pub mod btf;
 mod cpu_clock;
 pub mod decode;
+mod faults;
 mod lens;
 mod multi;
 mod object;
