@@ -19,6 +19,7 @@ mod presence;
 mod recognise;
 mod target;
 mod targets;
+mod visit;
 mod windows;
 
 use std::collections::HashSet;
@@ -39,6 +40,7 @@ use crate::history::entry::SpaceId;
 use crate::history::{Entry, Head};
 use crate::kernel::support::{self, SupportError};
 use crate::kernel::{KernelError, Options, Probes, Ring, decode};
+use crate::machine::{HERE, Machine, NotHere};
 use crate::profile::Profile;
 use crate::python::Images;
 use crate::python::Interpreter;
@@ -95,6 +97,9 @@ pub enum SessionError {
         /// Why not.
         source: std::io::Error,
     },
+    /// This machine.
+    #[error(transparent)]
+    NotHere(#[from] NotHere),
     /// The event loop itself.
     #[error("waiting for events: {0}")]
     Wait(std::io::Error),
@@ -166,6 +171,10 @@ impl Session {
     /// [`KernelError`].
     pub fn open(plan: &Plan) -> Result<Self, SessionError> {
         support::require()?;
+        if plan.options.native && HERE != Machine::X86_64 {
+            let instead = "trace without it, for Python's lines";
+            return Err(NotHere { what: "--native", instead }.into());
+        }
         let (mut probes, ring) = Probes::load(&plan.options)?;
         if plan.machine {
             probes.expect_every_exec(plan.follow)?;

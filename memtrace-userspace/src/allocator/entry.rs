@@ -5,6 +5,8 @@
 //! several times as much, ten times in a virtual machine (`arch/x86/kernel/uprobes.c`). glibc's `free`
 //! begins with a test of its argument and a jump: the probe goes onto the jump.
 
+use crate::machine::{HERE, Machine};
+
 /// Bytes of code that [`offset`] wants to see.
 pub(super) const LENGTH: usize = 16;
 
@@ -12,6 +14,14 @@ pub(super) const LENGTH: usize = 16;
 /// stack, onto the first that is emulated; to the very beginning if there is none.
 #[must_use]
 pub(super) fn offset(code: &[u8]) -> u64 {
+    match HERE {
+        Machine::X86_64 => of_x86_64(code),
+        // Every instruction that a function begins with is emulated or as dear as the next one.
+        Machine::Aarch64 => 0,
+    }
+}
+
+fn of_x86_64(code: &[u8]) -> u64 {
     let mut at = 0;
     while let Some(rest) = code.get(at..) {
         match rest {
@@ -32,7 +42,7 @@ pub(super) fn offset(code: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::offset;
+    use super::of_x86_64 as offset;
 
     #[test]
     fn the_probe_goes_where_the_kernel_emulates() {

@@ -37,7 +37,9 @@ pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) 
     let folder = super::folder();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let system = System::of(architecture);
-    let built = build(architecture)?;
+    let binaries: BTreeSet<_> =
+        suites.iter().flat_map(|suite| suite.binaries).map(|binary| binary.name).collect();
+    let built = build(architecture, &binaries)?;
     let mut tree = Tree { system, entries: BTreeMap::new() };
     let stripped = folder.join(format!("stripped-{}", architecture.name()));
     fs::create_dir_all(&stripped).context("cannot make a folder")?;
@@ -55,8 +57,6 @@ pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) 
     };
     tree.file("/init", &strip("guest")?)?;
     tree.file("/usr/bin/memtrace", &strip("memtrace")?)?;
-    let binaries: BTreeSet<_> =
-        suites.iter().flat_map(|suite| suite.binaries).map(|binary| binary.name).collect();
     for name in binaries {
         tree.file(&format!("/tests/{name}"), &strip(name)?)?;
     }
@@ -79,13 +79,18 @@ pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) 
 }
 
 /// Builds memtrace and the test binaries as they are tested everywhere; gives them by name.
-fn build(architecture: Architecture) -> Result<BTreeMap<String, PathBuf>> {
+fn build(
+    architecture: Architecture,
+    binaries: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = match architecture {
         Architecture::X86_64 => process::cargo(),
         Architecture::Aarch64 => cross::cargo(),
     };
     command.args(["test", "--no-run", "--locked", "-p", "memtrace", "-p", "tests"]);
-    command.args(["--bins", "--tests", "--message-format", "json-render-diagnostics"]);
+    command.args(["--bin", "memtrace", "--bin", "guest"]);
+    command.args(binaries.iter().flat_map(|name| ["--test", name]));
+    command.args(["--message-format", "json-render-diagnostics"]);
     if architecture == Architecture::Aarch64 {
         command.args(["--target", cross::TARGET]);
     }
