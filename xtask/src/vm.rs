@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cross::have(options.again)?;
     }
     let kernels = kernels::have(arch, &options.suites, options.mirror.as_deref(), options.again)?;
-    let initramfs = initramfs::pack(arch, &options.python, &suites::ALL)?;
+    let initramfs = initramfs::pack(arch, &options.python, suites::all(arch))?;
     let outcomes = boot_all(&kernels, &initramfs, options.verbose)?;
     for outcome in &outcomes {
         outcome.print();
@@ -104,7 +104,12 @@ fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<O
         loop {
             let next = queue.lock().map_or(None, |mut queue| queue.next());
             let Some(kernel) = next else { return Ok(outcomes) };
-            let outcome = machine::boot(kernel, suites::of(kernel.version()), initramfs, verbose);
+            let outcome = machine::boot(
+                kernel,
+                suites::of(kernel.architecture, kernel.version()),
+                initramfs,
+                verbose,
+            );
             outcomes.push(outcome.with_context(|| format!("Linux {}", kernel.release))?);
         }
     };

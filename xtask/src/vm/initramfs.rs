@@ -38,7 +38,7 @@ pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) 
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let system = System::of(architecture);
     let binaries: BTreeSet<_> =
-        suites.iter().flat_map(|suite| suite.binaries).map(|binary| binary.name).collect();
+        suites.iter().flat_map(Suite::binaries).map(|binary| binary.name).collect();
     let built = build(architecture, &binaries)?;
     let mut tree = Tree { system, entries: BTreeMap::new() };
     let stripped = folder.join(format!("stripped-{}", architecture.name()));
@@ -62,7 +62,7 @@ pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) 
     }
     for suite in suites {
         let line = |binary: &Binary| format!("{} {}\n", binary.name, binary.tests.join(" "));
-        tree.text(&format!("/suites/{}", suite.name), suite.binaries.iter().map(line).collect());
+        tree.text(&format!("/suites/{}", suite.name), suite.binaries().map(line).collect());
     }
     tree.file("/native.so", &native_library(architecture, &built["guest"], &stripped)?)?;
     let programs = root().join("tests/programs");
@@ -83,24 +83,36 @@ fn build(
     architecture: Architecture,
     binaries: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, PathBuf>> {
-    let mut command = match architecture {
-        Architecture::X86_64 => process::cargo(),
-        Architecture::Aarch64 => cross::cargo(),
-    };
-    command.args(["test", "--no-run", "--locked", "-p", "memtrace", "-p", "tests"]);
-    command.args(["--bin", "memtrace", "--bin", "guest"]);
-    command.args(binaries.iter().flat_map(|name| ["--test", name]));
-    command.args(["--message-format", "json-render-diagnostics"]);
-    if architecture == Architecture::Aarch64 {
-        command.args(["--target", cross::TARGET]);
+    let packages = ["--locked", "-p", "memtrace", "-p", "tests"];
+    let programs = ["--bin", "memtrace", "--bin", "guest"];
+    let tests: Vec<_> = binaries.iter().flat_map(|name| ["--test", name]).collect();
+    let mut built = BTreeMap::new();
+    for arguments in [
+        [&["build"], &packages[..], &programs].concat(),
+        [&["test", "--no-run"], &packages[..], &tests].concat(),
+    ] {
+        let mut command = match architecture {
+            Architecture::X86_64 => process::cargo(),
+            Architecture::Aarch64 => cross::cargo(),
+        };
+        command.args(arguments).args(["--message-format", "json-render-diagnostics"]);
+        if architecture == Architecture::Aarch64 {
+            command.args(["--target", cross::TARGET]);
+        }
+        built.extend(executables(&mut command)?);
     }
-    println!("$ {}", process::shown(&command));
+    Ok(built)
+}
+
+/// Runs cargo; gives the executables that it names, tests and programs.
+fn executables(command: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
+    println!("$ {}", process::shown(command));
     let output = command
         .stderr(std::process::Stdio::inherit())
         .output()
-        .with_context(|| process::not_started(&command))?;
+        .with_context(|| process::not_started(command))?;
     if !output.status.success() {
-        bail!("`{}` failed ({})", process::shown(&command), output.status);
+        bail!("`{}` failed ({})", process::shown(command), output.status);
     }
     let mut built = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {

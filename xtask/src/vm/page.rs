@@ -45,16 +45,22 @@ pub(super) fn write(architecture: Architecture, outcomes: &[Outcome]) -> Result<
     let old = fs::read_to_string(&path).unwrap_or_default();
     let (first, second) = old.split_once(AARCH64).unwrap_or((&old, ""));
     let text = match architecture {
-        Architecture::X86_64 if second.is_empty() => format!("{HEAD}{}{FOOT}", table(outcomes)),
-        Architecture::X86_64 => format!("{HEAD}{}{FOOT}{AARCH64}{second}", table(outcomes)),
-        Architecture::Aarch64 => format!("{first}{AARCH64}{AARCH64_HEAD}{}", table(outcomes)),
+        Architecture::X86_64 if second.is_empty() => {
+            format!("{HEAD}{}{FOOT}", table(architecture, outcomes))
+        }
+        Architecture::X86_64 => {
+            format!("{HEAD}{}{FOOT}{AARCH64}{second}", table(architecture, outcomes))
+        }
+        Architecture::Aarch64 => {
+            format!("{first}{AARCH64}{AARCH64_HEAD}{}", table(architecture, outcomes))
+        }
     };
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("vm: wrote {}", path.display());
     Ok(())
 }
 
-fn table(outcomes: &[Outcome]) -> String {
+fn table(architecture: Architecture, outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     let mut row = |first: &str, cell: &dyn Fn(&Outcome) -> String| {
         let cells: Vec<_> = outcomes.iter().map(cell).collect();
@@ -65,7 +71,7 @@ fn table(outcomes: &[Outcome]) -> String {
     row("---", &|_| "---".to_owned());
     row("Debian's suite", &|one| one.debian.clone());
     row("Debian's package", &|one| one.package.clone());
-    let tests: BTreeSet<_> = suites::ALL.iter().flat_map(Suite::tests).collect();
+    let tests: BTreeSet<_> = suites::all(architecture).iter().flat_map(Suite::tests).collect();
     for test in &tests {
         let (binary, name) = test.split_once("::").unwrap_or(("", test));
         let sentence = format!("{} (`{binary}`)", name.replace('_', " "));
