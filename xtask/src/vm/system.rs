@@ -15,8 +15,9 @@ use crate::process;
 /// Prints the executable and the folder of the standard library.
 const QUESTION: &str =
     "import sys, sysconfig; print(sys.executable, sysconfig.get_path('stdlib'), sep='\\n')";
-/// Where arm64's libraries and its dynamic linker are.
-const LIBRARIES: [&str; 3] = ["/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib"];
+/// Where arm64's libraries are, its dynamic linker first: that one's place is in every program.
+const LIBRARIES: [&str; 3] = ["/lib", "/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu"];
+const LINKER: &str = "/lib/ld-linux-aarch64.so.1";
 
 /// A system.
 pub(super) struct System {
@@ -69,7 +70,8 @@ impl System {
             return process::find_program(name)
                 .with_context(|| format!("`{name}` is not on this machine; `cargo xtask setup`"));
         }
-        let places = ["usr/bin", "usr/sbin"].map(|folder| self.root.join(folder).join(name));
+        let folders = ["usr/bin", "usr/sbin", "bin", "sbin"];
+        let places = folders.map(|folder| self.root.join(folder).join(name));
         let found = places.into_iter().find(|place| place.exists());
         found.with_context(|| format!("`{name}` is not in {}", self.root.display()))
     }
@@ -89,7 +91,7 @@ impl System {
 
     /// The same without the system's dynamic linker, which can't be run here.
     fn needed(&self, files: &[&Path]) -> Result<BTreeSet<PathBuf>> {
-        let mut found = BTreeSet::new();
+        let mut found = BTreeSet::from([PathBuf::from(LINKER)]);
         let mut left: Vec<PathBuf> = files.iter().map(|file| (*file).to_owned()).collect();
         while let Some(file) = left.pop() {
             let answer = process::ask(Command::new("readelf").args(["-d", "-W"]).arg(&file));
