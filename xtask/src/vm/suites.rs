@@ -64,7 +64,7 @@ const OF_AARCH64: &[Binary] = &[
         name: "line",
         tests: &[
             "line_is_right_after_the_pages_of_frames_were_copied",
-            "programs_grow_by_what_they_state",
+            "line_is_right_for_forty_files_at_recycled_addresses",
         ],
     },
     Binary {
@@ -74,7 +74,18 @@ const OF_AARCH64: &[Binary] = &[
             "copying_a_page_on_write_is_no_growth",
         ],
     },
-    Binary { name: "resident", tests: &["the_line_that_frees_is_told_beside_the_one_that_grew"] },
+    Binary { name: "kernel", tests: &["native_frames_are_had_or_refused_in_words"] },
+    Binary {
+        name: "resident",
+        tests: &[
+            "a_moved_mapping_stays_with_its_line",
+            "the_line_that_frees_is_told_beside_the_one_that_grew",
+            "what_a_mapping_over_it_replaces_is_returned",
+            "what_brk_gives_back_is_returned",
+            "what_madvise_discards_is_returned_and_the_next_toucher_has_it",
+            "what_mremap_cuts_off_is_returned",
+        ],
+    },
     Binary {
         name: "lens",
         tests: &["blocks_that_are_kept_dropped_and_reallocated_are_counted_to_the_last"],
