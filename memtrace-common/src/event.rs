@@ -6,6 +6,7 @@
 //! Records with a tail (frames, text) carry its length; user space
 //! checks it against what it got. All addresses are the target's, all sizes in pages are 4 KiB.
 
+use crate::recognise::Program;
 use crate::settings::{COUNTERS, Tally};
 
 /// What a record is. Numbers are fixed.
@@ -26,7 +27,7 @@ pub mod tag {
     pub const CODE_FREED: u32 = 7;
     /// [`super::Forked`]
     pub const FORKED: u32 = 8;
-    /// [`super::Execed`]
+    /// [`super::Execed`], then the program's arguments
     pub const EXECED: u32 = 9;
     /// [`super::Exited`]
     pub const EXITED: u32 = 10;
@@ -36,6 +37,8 @@ pub mod tag {
     pub const NATIVE: u32 = 32;
     /// [`super::Evaluated`]
     pub const EVALUATED: u32 = 16;
+    /// [`crate::recognise::Recognised`]
+    pub const RECOGNISED: u32 = 40;
 }
 
 /// The start of every record.
@@ -150,6 +153,20 @@ pub struct Moved {
     pub area_length: u64,
 }
 const _: () = assert!(size_of::<Moved>() == 48);
+
+/// Where a mapping of `length` bytes begins for which the kernel announced a gap. For mappings that huge
+/// pages could serve it looks for one a huge page longer and aligns within it
+/// (`__thp_get_unmapped_area`, `mm/huge_memory.c`, with offset 0).
+#[inline(always)]
+#[must_use]
+pub const fn begins(gap: u64, gap_length: u64, length: u64) -> u64 {
+    const PAGE: u64 = 4096;
+    const HUGE: u64 = 2 << 20;
+    if gap_length != ((length + PAGE - 1) & !(PAGE - 1)) + HUGE {
+        return gap;
+    }
+    gap + HUGE - (gap & (HUGE - 1))
+}
 
 /// A write to a page that a forked relative still shares: a private copy is made, RSS stays.
 #[repr(C)]
@@ -294,8 +311,10 @@ pub struct Execed {
     pub old_tally: Tally,
     /// Its new name (`comm`).
     pub comm: [u8; 16],
+    /// What is known of it. Its arguments follow.
+    pub program: Program,
 }
-const _: () = assert!(size_of::<Execed>() == 160);
+const _: () = assert!(size_of::<Execed>() == 160 + 56);
 
 /// A traced process ended.
 #[repr(C)]

@@ -33,6 +33,10 @@ pub const FLAG_SLOT_MOVES: u32 = 4;
 /// `thread_id` is `thread_below` bytes below the thread pointer, not the thread pointer itself.
 pub const FLAG_THREAD_BELOW: u32 = 8;
 
+/// The layout is another process's of the same interpreter: a thread state counts only when it says that
+/// it is this thread's.
+pub const FLAG_ASSUMED: u32 = 16;
+
 /// Everything the kernel side knows of one process's interpreter.
 ///
 /// All `*_at` fields are byte offsets inside the frame window, everything else is a byte offset

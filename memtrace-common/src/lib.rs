@@ -12,5 +12,6 @@ pub mod limits;
 pub mod memory;
 pub mod native;
 pub mod outcome;
+pub mod recognise;
 pub mod settings;
 pub mod walk;

@@ -42,6 +42,17 @@ pub fn send_now<T: 'static>(space: &mut Space, record: &T) -> bool {
     unsafe { put(space, (&raw const *record).cast(), size_of::<T>(), BPF_RB_FORCE_WAKEUP) }
 }
 
+/// As [`send_now`], for a record with a tail.
+///
+/// # Safety
+///
+/// As [`send_raw`].
+#[inline(always)]
+pub unsafe fn send_raw_now(space: &mut Space, start: *const u8, length: usize) -> bool {
+    // SAFETY: the caller vouches for it.
+    unsafe { put(space, start, length, BPF_RB_FORCE_WAKEUP) }
+}
+
 #[inline(always)]
 unsafe fn put(space: &mut Space, start: *const u8, length: usize, flags: u32) -> bool {
     // SAFETY: the caller vouches for it.

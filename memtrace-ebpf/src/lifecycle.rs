@@ -16,7 +16,7 @@ use crate::maps::{
 };
 use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
-use crate::{alloc, atomic, calls, counter, emit};
+use crate::{alloc, atomic, calls, counter, emit, recognise};
 
 #[inline(always)]
 fn next_space() -> u32 {
@@ -57,9 +57,24 @@ fn make_space(
     template.reserved = 0;
     counter::all_pages(mm, &mut template.tally.pages);
     let template: &Space = template;
+    end_former(mm);
     SPACES.insert(mm, template, 0).ok()?;
     PROCESSES.insert(pid, Process { mm, space: id, follow }, 0).ok()?;
     space_at(mm)
+}
+
+/// A process that ends gives up its memory before it says so (`exit_mm` in `do_exit`, `kernel/exit.c`), and
+/// another one may have got it by then: this is the last moment at which the former's figures are there.
+#[inline(always)]
+fn end_former(mm: u64) {
+    let Some(space) = space_at(mm) else { return };
+    if space.state != LIVE {
+        return;
+    }
+    space.state = CLOSED;
+    let header = emit::header(tag::EXITED, space.id);
+    let record = Exited { header, pid: space.pid, exit_code: 0, tally: space.tally };
+    emit::send_now(space, &record);
 }
 
 /// Remembers a thread as a target's.
@@ -228,7 +243,7 @@ pub fn execed() {
     let process = unsafe { *process };
     let mm = Current::task().mm();
     let Some(scratch) = scratch() else { return };
-    let record: &mut Execed = &mut scratch.execed;
+    let record: &mut Execed = &mut scratch.execed.head;
     record.old = 0;
     record.old_tally =
         Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
@@ -248,7 +263,9 @@ pub fn execed() {
     record.mm = mm;
     record.pages = space.tally.pages;
     record.comm = bpf_get_current_comm().unwrap_or_default();
-    emit::send_now(space, &*record);
+    recognise::describe(mm, &mut scratch.execed);
+    recognise::send(space, &scratch.execed);
+    recognise::executed(space, mm);
 }
 
 /// `sched_process_exit`: a thread ends, and perhaps its process with it.

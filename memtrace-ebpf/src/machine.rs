@@ -15,6 +15,8 @@ use crate::memory::read_kernel;
 
 /// x86-64's `struct pt_regs` (`arch/x86/include/asm/ptrace.h`).
 mod x86_64 {
+    /// A system call's fifth argument.
+    pub const R8: u64 = 72;
     pub const AX: i32 = 80;
     pub const DX: i32 = 96;
     pub const SI: i32 = 104;
@@ -28,6 +30,8 @@ mod aarch64 {
     pub const X0: i32 = 0;
     pub const X1: i32 = 8;
     pub const X2: i32 = 16;
+    /// A system call's fifth argument.
+    pub const X4: u64 = 32;
     pub const SP: i32 = 248;
     pub const PSTATE: i32 = 264;
     /// `bpf_perf_event_data.addr`, behind the registers and `sample_period`.
@@ -87,6 +91,12 @@ pub fn stack_pointer(ctx: &impl EbpfContext) -> u64 {
 #[inline(always)]
 pub fn after_return(entered: u64) -> u64 {
     if is_aarch64() { entered } else { entered + 8 }
+}
+
+/// Where saved user registers have a system call's fifth argument.
+#[inline(always)]
+pub fn fifth_argument() -> u64 {
+    if is_aarch64() { aarch64::X4 } else { x86_64::R8 }
 }
 
 /// A page fault of which no more than this is told.

@@ -20,13 +20,12 @@ mod maps;
 mod memory;
 mod native;
 mod ram;
+mod recognise;
 mod stack;
 mod task;
 
 use aya_ebpf::macros::{perf_event, raw_tracepoint, uprobe, uretprobe};
-use aya_ebpf::programs::{
-    PerfEventContext, ProbeContext, RawTracePointContext, RetProbeContext,
-};
+use aya_ebpf::programs::{PerfEventContext, ProbeContext, RawTracePointContext, RetProbeContext};
 use aya_log_ebpf::debug;
 use memtrace_common::limits::MAX_CPUS;
 

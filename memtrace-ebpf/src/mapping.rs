@@ -3,13 +3,13 @@
 //! No system call is traced for it. The kernel announces the gap that it found
 //! (`mmap:vm_unmapped_area`), and the thread's saved registers say that an `mremap` asked.
 
-use memtrace_common::event::{Moved, call, tag};
+use memtrace_common::event::{Moved, begins, call, tag};
 use memtrace_common::settings::LIVE;
 
-use crate::emit;
 use crate::maps::{PROCESSES, SPACES, field};
 use crate::memory::read_kernel;
 use crate::task::{Call, current_ids};
+use crate::{emit, recognise};
 
 /// A gap at `address` was found for the running task; `info` is its `vm_unmapped_area_info`.
 #[inline(always)]
@@ -21,6 +21,12 @@ pub fn gap_found(address: u64, info: u64) {
         return;
     }
     let Some(asked) = Call::current() else { return };
+    if asked.number == i64::from(call::MMAP) {
+        let length = read_kernel(info + u64::from(field!(area_length))).unwrap_or(0);
+        // SAFETY: map memory.
+        recognise::mapped(unsafe { (*process).mm }, begins(address, length, asked.arguments[1]));
+        return;
+    }
     if asked.number != i64::from(call::MREMAP) {
         return;
     }

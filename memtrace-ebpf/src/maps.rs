@@ -13,6 +13,7 @@ use memtrace_common::walk::Walk;
 
 use crate::growth::Change;
 use crate::ram::FoundPages;
+use crate::recognise::ExecRecord;
 
 /// Offsets into this kernel's structures. Written by user space before loading; the verifier
 /// takes its fields for constants.
@@ -158,7 +159,7 @@ pub struct Scratch {
     /// A space being made.
     pub space: Space,
     /// A record that ends a space.
-    pub execed: event::Execed,
+    pub execed: ExecRecord,
     /// A change of RSS.
     pub change: Change,
     /// The running process's page tables; 0 when they can't be walked.

@@ -43,7 +43,8 @@ pub fn current_in<const OF: u32>(
     by_target: bool,
 ) -> u64 {
     let Some(scratch) = scratch_of::<OF>() else { return 0 };
-    scratch.walk.hash = mix(u64::from(space.id), u64::from(space.code_epoch));
+    // In two steps: space 4 in epoch 1 is not space 5 in epoch 0.
+    scratch.walk.hash = mix(mix(0, u64::from(space.id)), u64::from(space.code_epoch));
     if by_target {
         let (bound, known) = match &thread {
             Some(thread) => (thread.bound, thread.tstate),
@@ -180,6 +181,10 @@ fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> boo
     }
     scratch.outgoing.stack_sent = 1;
     repeat(depth, send_code_of_frame::<OF>, space);
+    if scratch.outgoing.stack_sent == 0 {
+        // With half of a line table it would have another line. As it is, it counts as lost.
+        return false;
+    }
     scratch.stack = Stack {
         header: emit::header(tag::STACK, space.id),
         id,
@@ -189,8 +194,7 @@ fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> boo
     };
     let length = size_of::<Stack>() + depth as usize * size_of::<Frame>();
     // SAFETY: the walk's frames stand right behind the head, and `depth` is at most their number.
-    let sent = unsafe { emit::send_raw(space, (&raw const scratch.stack).cast(), length) };
-    sent && scratch.outgoing.stack_sent == 1
+    unsafe { emit::send_raw(space, (&raw const scratch.stack).cast(), length) }
 }
 
 /// Sends the code object of frame `index` unless user space has it.

@@ -212,6 +212,14 @@ impl History {
         }
     }
 
+    /// The spaces of the processes of [`History::profile`], in its order.
+    pub fn shown(&self) -> impl Iterator<Item = SpaceId> + '_ {
+        let mut spaces: Vec<_> = self.index.iter().collect();
+        spaces.sort_unstable_by_key(|(_, index)| **index);
+        let shown = |(_, index): &(_, &usize)| self.spaces[**index].is_in_range();
+        spaces.into_iter().filter(shown).map(|(space, _)| *space)
+    }
+
     /// The source texts that were recorded, for the processes of [`History::profile`].
     #[must_use]
     pub fn sources(&self) -> SourceTexts {

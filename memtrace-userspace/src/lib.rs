@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod machine;
 pub mod native;
 pub mod profile;
+pub mod program;
 pub mod push;
 pub mod python;
 pub mod recording;

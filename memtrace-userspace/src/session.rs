@@ -9,6 +9,7 @@ mod calls;
 mod child;
 mod counted;
 pub mod facts;
+mod familiar;
 mod haste;
 mod journal;
 mod kills;

@@ -74,6 +74,18 @@ def uvloop():
     keep(loop)
 
 
+def pybind11():
+    """What an extension module in C++ calls grows."""
+    import callback as library
+    library.call(grow)
+
+
+def pybind11_thread():
+    """What an extension module calls in a thread of C++ grows."""
+    import callback as library
+    library.call_in_thread(grow)
+
+
 INSIDE = """
 import sys
 sys.path.insert(0, %r)

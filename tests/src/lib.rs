@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod daemon;
 pub mod explained;
 pub mod interpreters;
+pub mod load;
 pub mod measure;
 pub mod memory;
 pub mod memtrace;

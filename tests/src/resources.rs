@@ -156,6 +156,17 @@ pub fn viewers() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A library of Debian's, by its name.
+///
+/// # Errors
+/// When it isn't installed.
+pub fn system_library(name: &str) -> Result<PathBuf> {
+    let folders = fs::read_dir("/usr/lib")?.flatten().map(|folder| folder.path().join(name));
+    folders.into_iter().find(|path| path.is_file()).with_context(|| {
+        format!("{name} is not below /usr/lib: `cargo xtask setup` installs its package")
+    })
+}
+
 /// A folder that brings numpy to this interpreter by PYTHONPATH.
 ///
 /// # Errors
@@ -201,6 +212,36 @@ fn from_pypi(python: &Interpreter, package: &str, options: &[&str]) -> Result<Pa
     })
     .with_context(|| format!("{package} for {python} in {}", folder.display()))?;
     Ok(folder)
+}
+
+/// `programs/frozen.py` as PyInstaller packs it into one program, below `folder`.
+///
+/// # Errors
+/// When pip can't install PyInstaller, or it fails.
+pub fn frozen(python: &Interpreter, folder: &Path) -> Result<PathBuf> {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+    let mut pack = Command::new(&python.path);
+    pack.env("PYTHONPATH", package(python, "pyinstaller")?).current_dir(folder);
+    pack.args(["-m", "PyInstaller", "--onefile", "--log-level=ERROR", "--name=frozen", "--paths"]);
+    pack.arg(&programs).arg("--add-data").arg(programs.join("unusual.py:."));
+    succeed(pack.arg(programs.join("frozen.py")))?;
+    Ok(folder.join("dist/frozen"))
+}
+
+/// The extension module built from `programs/callback.cpp` with pybind11, in `folder`.
+///
+/// # Errors
+/// When pip can't install pybind11, or there is no C++ compiler, or it fails.
+pub fn callback_extension(python: &Interpreter, folder: &Path) -> Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/callback.cpp");
+    let mut ask = Command::new(&python.path);
+    ask.args(["-c", "import sysconfig; print(sysconfig.get_path('include'))"]);
+    let headers = succeed(&mut ask)?;
+    let mut cc = Command::new("c++");
+    cc.args(["-shared", "-fPIC", "-O1", "-std=c++17", "-pthread", "-I", headers.trim(), "-I"]);
+    cc.arg(package(python, "pybind11")?.join("pybind11/include"));
+    cc.arg("-o").arg(folder.join("callback.abi3.so")).arg(source);
+    succeed(&mut cc).map(drop)
 }
 
 /// The program built from `programs/host.c`, which loads an interpreter when it runs; with

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use harness::attach::Tracer;
 use harness::interpreters::{Interpreter, for_each, newest};
 use harness::report::{Age, Blocks, Process};
-use harness::resources::succeed;
-use harness::target::{Target, program};
+use harness::resources::{self, succeed};
+use harness::target::{Target, command, program};
 use harness::truth::Truth;
 use harness::{Context, Result, bail, ensure, traced};
 use serde_json::Value;
@@ -53,6 +53,20 @@ fn blocks_of_lines_are_exact(python: &Interpreter, scenario: &str) -> Result<()>
 #[test]
 fn blocks_that_are_kept_dropped_and_reallocated_are_counted_to_the_last() -> Result<()> {
     for_each(|python| blocks_of_lines_are_exact(python, "keeps_and_drops"))
+}
+
+/// What takes libc's place is what is looked at.
+#[test]
+fn blocks_of_preloaded_allocators_are_counted_to_the_last() -> Result<()> {
+    let python = newest()?;
+    for library in ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2"] {
+        let mut command = command(&python, "allocations.py", &["keeps_and_drops"])?;
+        command.env("LD_PRELOAD", resources::system_library(library)?);
+        let traced = traced::trace_target(Target::start_command(command)?, &EXACT)?;
+        let blocks = traced.truth.more.get("blocks").context("blocks")?;
+        lines_have_their_blocks(traced.process()?, &traced.truth, blocks).context(library)?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -31,20 +31,21 @@ impl Watched {
     }
 
     fn start_with(size: (u16, u16), environment: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(size, environment, Path::new("."))
+        Self::start_in(size, environment, Path::new("."), &[])
     }
 
     fn start_in(
         (columns, rows): (u16, u16),
         environment: &[(&str, &str)],
         folder: &Path,
+        options: &[&str],
     ) -> Result<Self> {
         resources::root()?;
         let target = Target::start(&newest()?, "resident.py", &["keeps"])?;
         target.settled()?;
         let arguments = ["top", "--window", "200ms", &target.pid.to_string()];
         let mut command = memtrace::command(arguments)?;
-        command.envs(environment.iter().copied()).current_dir(folder);
+        command.args(options).envs(environment.iter().copied()).current_dir(folder);
         let screen = Terminal::start(&mut command, columns, rows)?;
         Ok(Self { target, screen })
     }
@@ -112,6 +113,23 @@ fn the_line_that_grows_is_on_top_with_what_it_grew_and_the_sum_adds_up() -> Resu
     ensure!((before + lines + unattributed - now).abs() < 0.0025, "{sum}");
     let rss = watched.target.settled()?.rss as f64 / f64::from(1 << 20);
     ensure!((rss - now).abs() < 0.0006, "RSS is {rss}, not as in: {sum}");
+    watched.quit()
+}
+
+#[test]
+fn with_the_allocator_lens_what_is_live_is_a_figure_as_well() -> Result<()> {
+    let lens = ["--lens", "allocator", "--exact"];
+    let mut watched = Watched::start_in(WIDE, &[], Path::new("."), &lens)?;
+    watched.live()?;
+    let (truth, _) = watched.grow(1)?;
+    for (figure, allocated) in [("self grown", 16), ("self resident", 16), ("self live", 16)] {
+        watched.screen.press("g")?;
+        watched.screen.wait_for_words(figure)?;
+        let place = format!("resident.py:{}", truth.mark("keeps")?.line);
+        watched.screen.wait_for(figure, |text| {
+            row(text, &place).is_some_and(|row| grown(row) == Some(allocated))
+        })?;
+    }
     watched.quit()
 }
 
@@ -221,7 +239,7 @@ fn replay(path: &Path) -> Result<Profile> {
 #[test]
 fn a_saved_recording_has_what_the_screen_showed_and_tracing_goes_on() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut watched = Watched::start_in(WIDE, &[], folder.path())?;
+    let mut watched = Watched::start_in(WIDE, &[], folder.path(), &[])?;
     watched.live()?;
     let mut names = Vec::new();
     for times in 1..=2 {
@@ -266,7 +284,7 @@ fn what_cannot_be_saved_is_said_and_tracing_goes_on() -> Result<()> {
         (&[][..], Path::new("/proc"), "not saved: memtrace-"),
         (&[("TMPDIR", "/proc")][..], folder.path(), "not saved: a temporary file"),
     ] {
-        let mut watched = Watched::start_in(WIDE, environment, folder)?;
+        let mut watched = Watched::start_in(WIDE, environment, folder, &[])?;
         watched.live()?;
         watched.screen.press("s")?;
         watched.screen.wait_for_words(why)?;

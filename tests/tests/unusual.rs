@@ -192,6 +192,38 @@ fn a_program_in_a_zip_file_has_its_lines() -> Result<()> {
     })
 }
 
+/// The program as PyInstaller makes one file of it: a loader that unpacks libpython, starts itself once more,
+/// and runs code that was never in a file.
+#[test]
+fn a_frozen_program_has_its_lines() -> Result<()> {
+    // Each takes PyInstaller some ten seconds: the oldest and the newest.
+    let all: Vec<Interpreter> = with_library()?.into_iter().map(|(python, _)| python).collect();
+    for python in [&all[0], &all[all.len() - 1]] {
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new(resources::frozen(python, folder.path())?);
+        command.arg("plain");
+        prepare(&mut command)?;
+        grows_as_stated(python, command)?;
+    }
+    Ok(())
+}
+
+/// C++ frames of pybind11 between Python's, and a thread that C++ started.
+#[test]
+fn what_a_pybind11_module_calls_has_its_lines() -> Result<()> {
+    let all: Vec<Interpreter> = with_library()?.into_iter().map(|(python, _)| python).collect();
+    for python in [&all[0], &all[all.len() - 1]] {
+        let folder = tempfile::tempdir()?;
+        resources::callback_extension(python, folder.path())?;
+        for scenario in ["pybind11", "pybind11_thread"] {
+            let mut command = unusual(python, scenario)?;
+            command.env("PYTHONPATH", folder.path());
+            grows_as_stated(python, command)?;
+        }
+    }
+    Ok(())
+}
+
 /// Where a build has the JIT and it is on, figures add up and the report says that lines may be off.
 #[test]
 fn a_jit_is_named_and_the_law_holds() -> Result<()> {

@@ -10,6 +10,7 @@ mod debian;
 mod demo;
 mod deny;
 mod ebpf;
+mod instructions;
 mod interpreters;
 mod man;
 mod mprof;
@@ -71,6 +72,8 @@ enum Chore {
     Demo(demo::Options),
     /// Measure what tracing costs
     Bench(bench::Options),
+    /// Count the instructions that user space takes for each record
+    Instructions(instructions::Options),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Demo(options) => demo::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Instructions(options) => instructions::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use crate::process::{self, root};
 use crate::python::{self, Python};
 use crate::toolchain::{self, LINKER_VERSION, LLVM};
-use crate::{browser, interpreters, mprof, pip, viewers, vm};
+use crate::{browser, instructions, interpreters, mprof, pip, viewers, vm};
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -66,6 +66,9 @@ enum Need {
     /// memory_profiler's mprof, in this folder.
     Mprof(PathBuf),
 }
+
+/// Allocators that take libc's place in a test.
+const ALLOCATORS: [&str; 3] = ["libjemalloc2", "libtcmalloc-minimal4", "libmimalloc2.0"];
 
 impl Need {
     fn name(&self) -> String {
@@ -122,6 +125,12 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         }
         if process::find_program("systemd-analyze").is_none() {
             needs.push(Need::Package("systemd"));
+        }
+        needs.extend(
+            ALLOCATORS.iter().copied().filter(|name| !is_installed(name)).map(Need::Package),
+        );
+        if process::find_program("valgrind").is_none() {
+            needs.push(Need::Package(instructions::PACKAGE));
         }
         needs.extend(browser::missing().iter().copied().map(Need::Package));
         if process::ask(process::cargo().args(["nextest", "--version"])).is_none() {

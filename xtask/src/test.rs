@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, in one order, each step timed.
 //!
-//! fmt → clippy → tidy → eBPF object → tests; with `--long` then supply chain → other kernels →
+//! fmt → clippy → tidy → eBPF object → tests → instructions; with `--long` then supply chain → other kernels →
 //! reproducible build, which take some minutes. The first step that fails ends it. Tests that trace
 //! need root: without root this fails and says so, it does not skip them.
 
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{self, root};
 use crate::setup::{self, Purpose};
 use crate::toolchain::{self, TARGET};
-use crate::{deny, ebpf, reproduce, sbom, tidy, vm};
+use crate::{deny, ebpf, instructions, reproduce, sbom, tidy, vm};
 
 /// Left out by `--quick`: the integration tests of the crate `tests`, which trace live processes.
 const WITHOUT_ROOT: &str = "not (package(tests) and kind(test))";
@@ -50,6 +50,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         totals = nextest(options.quick)?;
         Ok(())
     })?;
+    if !options.quick {
+        step("instructions", || instructions::run(&instructions::Options::CHECK))?;
+    }
     if options.long {
         step("supply chain", || deny::run(&deny::Options::default()))?;
         step("bills of materials", || sbom::run(&sbom::Options::default()))?;

@@ -1,6 +1,6 @@
 //! Where a walk begins: from a thread to its `PyThreadState`. It takes no frames.
 
-use crate::layout::{PyLayout, Slot};
+use crate::layout::{FLAG_ASSUMED, PyLayout, Slot};
 use crate::memory::ReadMemory;
 use crate::outcome::Outcome;
 
@@ -44,6 +44,12 @@ pub fn thread_state<M: ReadMemory>(
         Some(tstate) => tstate,
         None => return Err(Outcome::Unreadable),
     };
+    if layout.flags & FLAG_ASSUMED != 0 {
+        let thread = memory.read_u64(own.wrapping_add(u64::from(layout.tstate_thread_id)));
+        if thread != Some(layout.thread_of(thread_pointer)) {
+            return Err(Outcome::InterpreterNotStarted);
+        }
+    }
     if layout.current_tstate_address == 0 {
         return Ok(own);
     }

@@ -102,7 +102,10 @@ pub fn end(ctx: &RetProbeContext, space: &mut Space, lens: &mut Lens, task: Curr
     let tid = task.tid();
     let (pointer, result) = (machine::stack_pointer(ctx), machine::result(ctx));
     let Some(call) = call_of(tid) else { return };
-    if call.pointer == 0 || machine::after_return(call.pointer) != pointer || call.epoch != lens.epoch {
+    if call.pointer == 0
+        || machine::after_return(call.pointer) != pointer
+        || call.epoch != lens.epoch
+    {
         return;
     }
     call.pointer = 0;

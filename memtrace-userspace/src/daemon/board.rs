@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use super::container::{self, Names};
 use super::figures::{Figures, Key};
-use super::group::{self, GroupId, Groups, Labels};
+use super::group::{GroupId, Groups, Labels};
 use super::push::Metered;
 use super::store::{Slot, Store};
 use super::windows::RssBefore;
 use crate::history::Entry;
 use crate::history::entry::SpaceId;
 use crate::profile::{Ending, Memory};
+use crate::program;
 use crate::session::Stranger;
 use crate::session::facts::Facts;
 use crate::source::TargetFiles;
@@ -155,7 +156,7 @@ impl Board {
         let container = container::of_path(cgroup);
         let named = container.as_ref().map(|container| self.names.of(container));
         Labels {
-            name: group::name(command),
+            name: program::name(command),
             python: python.to_owned(),
             user: facts.user.clone(),
             cgroup: cgroup.to_owned(),
@@ -324,3 +325,6 @@ impl Board {
         &self.infos
     }
 }
+
+#[cfg(test)]
+mod tests;

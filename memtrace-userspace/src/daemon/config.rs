@@ -51,7 +51,7 @@ pub struct Push {
     #[serde(rename = "as")]
     pub form: Form,
     /// Its address.
-    pub to: String,
+    pub to: Spanned<String>,
     /// A file with the bearer token that it asks for.
     pub token_file: Option<PathBuf>,
     /// The folder where requests wait; without one they wait in a folder that ends with the daemon.
@@ -143,7 +143,7 @@ pub struct Http {
     /// Whether there is a server at all.
     pub enabled: bool,
     /// Its address.
-    pub listen: Spanned<SocketAddr>,
+    pub listen: SocketAddr,
     /// A file with the bearer token that requests must have.
     pub token_file: Option<PathBuf>,
     /// PEM: the certificate and those that it is signed by.
@@ -156,7 +156,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             enabled: true,
-            listen: Spanned::new(0..0, LISTEN),
+            listen: LISTEN,
             token_file: None,
             tls_certificate: None,
             tls_key: None,
@@ -215,6 +215,10 @@ impl Config {
             wrong(error.span().map_or(0, |span| span.start), one_line(error.message()))
         })?;
         config.check().map_err(|(key, message)| wrong(place_of(text, key), message))?;
+        for push in &config.push {
+            Backend::new(push.form, push.to.get_ref())
+                .map_err(|error| wrong(push.to.span().start, format!("to: {error}")))?;
+        }
         Ok(config)
     }
 
@@ -256,9 +260,6 @@ impl Config {
         if self.limits.memory.0 < 1 << 20 {
             return Err(("memory", "memory: write at least \"1MiB\"".to_owned()));
         }
-        for push in &self.push {
-            Backend::new(push.form, &push.to).map_err(|error| ("to", format!("to: {error}")))?;
-        }
         self.http.check()
     }
 }
@@ -273,7 +274,7 @@ impl Http {
             };
             return Err((has, format!("{has} is nothing without {lacks}: name both, or neither")));
         }
-        let listen = self.listen.get_ref();
+        let listen = self.listen;
         let open = !listen.ip().is_loopback();
         if self.enabled && open && (self.token_file.is_none() || self.tls_key.is_none()) {
             let message = format!(

@@ -57,6 +57,16 @@ pub struct LineSums {
     pub events: u64,
 }
 
+impl LineSums {
+    fn add(&mut self, other: &Self) {
+        self.grown += other.grown;
+        self.returned += other.returned;
+        self.held += other.held;
+        self.just_now += other.just_now;
+        self.events += other.events;
+    }
+}
+
 /// What a program came to.
 #[derive(Debug, Clone, Default)]
 pub struct Sums {
@@ -89,10 +99,18 @@ impl Sums {
         self.processes.values().copied().sum()
     }
 
-    /// The lines that hold or grew most, those first.
+    /// The lines that hold or grew most, those first. Functions of one name on one line are one: that is
+    /// all that a series says of them.
     #[must_use]
-    pub fn top(&self, count: usize) -> Vec<(&Arc<Place>, &LineSums)> {
-        let mut lines: Vec<_> = self.lines.iter().collect();
+    pub fn top(&self, count: usize) -> Vec<(&Arc<Place>, LineSums)> {
+        let mut by_label: HashMap<_, (&Arc<Place>, LineSums)> = HashMap::new();
+        for (place, line) in &self.lines {
+            let label = (place.file.as_str(), place.line, place.function.as_str());
+            let (first, sum) = by_label.entry(label).or_insert((place, LineSums::default()));
+            *first = (*first).min(place);
+            sum.add(line);
+        }
+        let mut lines: Vec<_> = by_label.into_values().collect();
         lines.sort_by(|(a, x), (b, y)| {
             (y.held, y.grown).cmp(&(x.held, x.grown)).then_with(|| a.cmp(b))
         });
@@ -133,13 +151,15 @@ impl Figures {
         sums.lost_events += window.lost_events;
         sums.probe.0 += window.probe.0;
         sums.userspace_cpu.0 += window.userspace_cpu.0;
-        let held = sums.held.entry(window.space).or_default();
         for change in &window.changes {
             let net = change.net().total();
             sums.copied += change.copied;
             if let Some(place) = tables.leaf(change.stack) {
-                if !sums.lines.contains_key(place) {
-                    make_room(&mut sums.lines);
+                if !sums.lines.contains_key(place) && make_room(&mut sums.lines) {
+                    let lines = &sums.lines;
+                    for held in sums.held.values_mut() {
+                        held.retain(|place, _| lines.contains_key(place));
+                    }
                 }
                 let line = sums.lines.entry(Arc::clone(place)).or_default();
                 line.grown += change.grown.total();
@@ -147,6 +167,7 @@ impl Figures {
                 line.just_now += change.grown.total();
                 line.held += net;
                 line.events += change.events;
+                let held = sums.held.entry(window.space).or_default();
                 *held.entry(Arc::clone(place)).or_default() += net;
             } else if let Err(Some((reason, _))) = tables.lines(change.stack) {
                 let row = sums.unattributed.entry(reason).or_default();
@@ -182,7 +203,8 @@ impl Figures {
         &self.programs
     }
 
-    /// The programs with the largest RSS, at most so many; the others as one, if there are any.
+    /// The programs with the largest RSS, at most so many; the processes of the others as one program, if
+    /// there are any.
     #[must_use]
     pub fn largest(&self, count: usize) -> (Vec<(&Key, &Sums)>, Option<Sums>) {
         let mut all: Vec<_> = self.programs.iter().collect();
@@ -193,25 +215,21 @@ impl Figures {
         let mut other = Sums::default();
         for (_, sums) in all.drain(count..) {
             other.processes.extend(&sums.processes);
-            other.events += sums.events;
-            other.lost_events += sums.lost_events;
-            other.probe.0 += sums.probe.0;
-            other.userspace_cpu.0 += sums.userspace_cpu.0;
-            other.copied += sums.copied;
         }
         (all, Some(other))
     }
 }
 
-/// Lets the smaller half of the lines go when there are too many.
-fn make_room(lines: &mut HashMap<Arc<Place>, LineSums>) {
+/// Lets the smaller half of the lines go when there are too many; says whether there were.
+fn make_room(lines: &mut HashMap<Arc<Place>, LineSums>) -> bool {
     if lines.len() < MOST_LINES {
-        return;
+        return false;
     }
     let mut sizes: Vec<Bytes> = lines.values().map(|line| line.held.max(line.grown)).collect();
     sizes.sort_unstable();
     let middle = sizes[sizes.len() / 2];
     lines.retain(|_, line| line.held.max(line.grown) > middle);
+    true
 }
 
 #[cfg(test)]
@@ -276,7 +294,7 @@ mod tests {
             figures.begin(SpaceId(space), &key("app"), Memory::ZERO);
             figures.window(&window(space, 1, 4096 * i64::from(space)), &tables);
         }
-        let line = |figures: &Figures| *figures.programs()[&key("app")].top(1)[0].1;
+        let line = |figures: &Figures| figures.programs()[&key("app")].top(1)[0].1;
         assert_eq!((line(&figures).grown, line(&figures).held), (Bytes(12288), Bytes(12288)));
         figures.end(SpaceId(1), Nanos(5));
         assert_eq!((line(&figures).grown, line(&figures).held), (Bytes(12288), Bytes(8192)));
@@ -290,13 +308,39 @@ mod tests {
     }
 
     #[test]
+    fn functions_that_differ_in_what_no_label_says_are_one_line() {
+        let mut tables = Tables::default();
+        let function =
+            |first_line| Function { file: TextId(0), name: TextId(1), first_line, last_line: 9 };
+        let stack = |place| StackName::Lines { frames: vec![PlaceId(place)], truncated: false };
+        let names = Names {
+            texts: vec!["app.py".to_owned(), "<lambda>".to_owned()],
+            functions: vec![function(7), function(8)],
+            places: [0, 1].map(|of| PlaceName { function: FunctionId(of), line: 9 }).to_vec(),
+            stacks: vec![stack(0), stack(1)],
+            ..Names::default()
+        };
+        tables.add(&names).unwrap();
+        let mut figures = Figures::default();
+        figures.begin(SpaceId(0), &key("app"), Memory::ZERO);
+        figures.window(&window(0, 1, 4096), &tables);
+        figures.window(&window(0, 2, 8192), &tables);
+        let sums = &figures.programs()[&key("app")];
+        let top = sums.top(10);
+        assert_eq!((sums.lines.len(), top.len()), (2, 1));
+        assert_eq!((top[0].1.grown, top[0].1.events), (Bytes(12288), 2));
+    }
+
+    #[test]
     fn any_number_of_lines_and_of_programs_keeps_within_bounds() {
         let lines = 3 * MOST_LINES as u32;
         let (tables, mut figures) = (tables(lines), Figures::default());
         figures.begin(SpaceId(0), &key("app"), Memory::ZERO);
         for line in 1..=lines {
             figures.window(&window(0, line, 4096 * i64::from(line)), &tables);
-            assert!(figures.programs()[&key("app")].lines.len() <= MOST_LINES);
+            let sums = &figures.programs()[&key("app")];
+            assert!(sums.lines.len() <= MOST_LINES);
+            assert!(sums.held[&SpaceId(0)].len() <= MOST_LINES);
         }
         assert_eq!(figures.programs()[&key("app")].top(1)[0].0.line, lines);
         for space in 1..=50 {

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use super::container::{Container, Named};
 use crate::history::entry::SpaceId;
-use crate::report::printable;
 use crate::session::facts::{Facts, Lineage};
 
 /// The number of a group; never reused.
@@ -29,46 +28,6 @@ pub struct Labels {
     pub container: Option<Container>,
     /// What that is called.
     pub named: Named,
-}
-
-/// The longest name of a group, in characters.
-const LONGEST: usize = 64;
-
-/// A program's name, from its arguments: the script or module that an interpreter runs, else the
-/// program. What follows (a job's number, a file) is not part of it, or no two jobs would be the same.
-#[must_use]
-pub fn name(command: &[String]) -> String {
-    let Some((program, rest)) = command.split_first() else { return "unknown".to_owned() };
-    let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let mut chosen = base(program);
-    if chosen.starts_with("python") || chosen.starts_with("Python") {
-        let mut rest = rest.iter();
-        while let Some(argument) = rest.next() {
-            match argument.as_str() {
-                "-m" => {
-                    chosen = rest.next().cloned().unwrap_or(chosen);
-                    break;
-                }
-                "-c" => {
-                    chosen.push_str(" -c");
-                    break;
-                }
-                "-W" | "-X" | "--check-hash-based-pycs" => drop(rest.next()),
-                "-" => break,
-                option if option.starts_with('-') => {}
-                script => {
-                    chosen = base(script);
-                    break;
-                }
-            }
-        }
-    } else if let Some((title, _)) = program.split_once([':', ' ']) {
-        // A title that was set: `gunicorn: master [app]`.
-        chosen = base(title);
-    }
-    let chosen = printable(&chosen).into_owned();
-    let chosen: String = chosen.chars().take(LONGEST).collect();
-    if chosen.is_empty() { "unknown".to_owned() } else { chosen }
 }
 
 /// The groups, and who is in which.
@@ -130,25 +89,6 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_is_called_by_what_the_interpreter_runs() {
-        let check = |command: &[&str], expected: &str| {
-            let command: Vec<String> = command.iter().map(ToString::to_string).collect();
-            assert_eq!(name(&command), expected, "{command:?}");
-        };
-        check(&["/usr/bin/python3", "/usr/bin/gunicorn", "app:app"], "gunicorn");
-        check(&["python3.12", "-u", "-X", "dev", "-m", "celery", "worker"], "celery");
-        check(&["python", "-c", "import os"], "python -c");
-        check(&["python3", "/srv/job.py", "--number", "17"], "job.py");
-        check(&["gunicorn: master [app:app]"], "gunicorn");
-        check(&["uwsgi", "--ini", "x"], "uwsgi");
-        check(&["python3", "-"], "python3");
-        check(&[], "unknown");
-        check(&[""], "unknown");
-        check(&["python3", "a\u{1b}[31m\nb.py"], "a\\x1b[31m\\x0ab.py");
-        assert_eq!(name(&["x".repeat(500)]).len(), LONGEST);
-    }
 
     fn facts(pid: u32, lineage: Option<u64>) -> Facts {
         let lineage = lineage.map(|at| Lineage { stack: at, code: 1, heap: 2, arguments: 3 });

@@ -249,17 +249,19 @@ impl Collector for Scrape {
         let other_key = Key { group: "other".to_owned(), ..Key::default() };
         let mut groups: Vec<(Labels, &Sums)> =
             largest.into_iter().map(|(key, sums)| (labels_of(key), sums)).collect();
+        self.counters(&mut encoder, &groups)?;
+        self.lines(&mut encoder, &groups)?;
+        // Who is among the others changes, so a counter of theirs would fall: they have gauges only.
         if let Some(other) = &other {
             groups.push((labels_of(&other_key), other));
         }
-        self.groups(&mut encoder, &groups)?;
-        self.lines(&mut encoder, &groups)?;
+        self.gauges(&mut encoder, &groups)?;
         self.own(&mut encoder)
     }
 }
 
 impl Scrape {
-    fn groups(&self, e: &mut DescriptorEncoder<'_>, groups: &[(Labels, &Sums)]) -> fmt::Result {
+    fn gauges(&self, e: &mut DescriptorEncoder<'_>, groups: &[(Labels, &Sums)]) -> fmt::Result {
         let kinds = |(labels, sums): &(Labels, &Sums)| {
             let rss = sums.rss();
             [("anon", rss.anon), ("file", rss.file), ("shmem", rss.shmem)]
@@ -270,7 +272,10 @@ impl Scrape {
         family(e, name, groups.iter().flat_map(kinds))?;
         let name = ("memtrace_group_processes", "Traced processes of a group");
         let count = |sums: &Sums| gauge(sums.processes.len() as i64);
-        family(e, name, groups.iter().map(|(labels, sums)| (labels.clone(), count(sums))))?;
+        family(e, name, groups.iter().map(|(labels, sums)| (labels.clone(), count(sums))))
+    }
+
+    fn counters(&self, e: &mut DescriptorEncoder<'_>, groups: &[(Labels, &Sums)]) -> fmt::Result {
         let name = ("memtrace_group_events", "Changes of RSS that were recorded or lost");
         let of = |sums: &Sums| ConstCounter::new(sums.events);
         family(e, name, groups.iter().map(|(labels, sums)| (labels.clone(), of(sums))))?;
@@ -317,7 +322,7 @@ impl Scrape {
                     ("line", place.line.to_string()),
                     ("function", value(&place.function)),
                 ];
-                lines.push((with(labels, &more), *line));
+                lines.push((with(labels, &more), line));
             }
         }
         let of = |figure: fn(&super::figures::LineSums) -> i64| {

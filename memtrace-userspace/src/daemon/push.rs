@@ -44,7 +44,7 @@ fn settings_of(push: &config::Push) -> Result<Settings, PushError> {
         credentials.read_token(file)?;
     }
     Ok(Settings {
-        backend: Backend::new(push.form, &push.to)?,
+        backend: Backend::new(push.form, push.to.get_ref())?,
         credentials,
         queue: push.queue.clone(),
         limits: QueueLimits { bytes: push.queue_size.0, age: push.queue_age.0 },

@@ -82,7 +82,7 @@ impl Server {
     /// [`WebError`] with the mend.
     pub fn prepare(http: &Http) -> Result<Self, WebError> {
         let (guard, tls) = Self::files(http)?;
-        let address = *http.listen.get_ref();
+        let address = http.listen;
         let listener =
             TcpListener::bind(address).map_err(|error| WebError::Listen(address, error))?;
         listener.set_nonblocking(true).map_err(|error| WebError::Listen(address, error))?;
@@ -112,12 +112,11 @@ impl Server {
     pub fn start(self, board: SharedBoard, bound: Bound) -> Result<(), WebError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // Reports that are made at a time.
-            .max_blocking_threads(2)
+            .max_blocking_threads(routes::THREADS)
             .build()
             .map_err(WebError::Thread)?;
         let Self { listener, guard, tls } = self;
-        let router = routes::router(Arc::new(routes::State { board, bound }), guard);
+        let router = routes::router(Arc::new(routes::State::new(board, bound)), guard);
         let thread = std::thread::Builder::new().name("http".to_owned());
         let serving = move || runtime.block_on(serve::forever(listener, tls, router));
         thread.spawn(serving).map_err(WebError::Thread)?;

@@ -6,6 +6,7 @@ use memtrace_common::event::{
     Stack, Text, tag,
 };
 use memtrace_common::native::Native;
+use memtrace_common::recognise::Recognised;
 use memtrace_common::walk::Frame;
 
 /// A record of the kernel side. Tails borrow from the ring buffer.
@@ -33,8 +34,10 @@ pub enum Event<'a> {
     Evaluated(Evaluated),
     /// A fork.
     Forked(Forked),
-    /// An exec.
-    Execed(Execed),
+    /// An exec, with the program's arguments.
+    Execed(Execed, &'a [u8]),
+    /// An interpreter that was met before.
+    Recognised(Recognised),
     /// An exit.
     Exited(Exited),
 }
@@ -88,6 +91,8 @@ unsafe impl Record for Exited {}
 // SAFETY: as above.
 unsafe impl Record for Native {}
 // SAFETY: as above.
+unsafe impl Record for Recognised {}
+// SAFETY: as above.
 unsafe impl Record for Header {}
 // SAFETY: as above.
 unsafe impl Record for Frame {}
@@ -133,7 +138,14 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         tag::CODE_FREED => Event::CodeFreed(take(bytes, tag)?.0),
         tag::EVALUATED => Event::Evaluated(take(bytes, tag)?.0),
         tag::FORKED => Event::Forked(take(bytes, tag)?.0),
-        tag::EXECED => Event::Execed(take(bytes, tag)?.0),
+        tag::EXECED => {
+            let (execed, tail) = take::<Execed>(bytes, tag)?;
+            let tail = tail
+                .get(..execed.program.length as usize)
+                .ok_or(DecodeError::Short { tag, length: bytes.len() })?;
+            Event::Execed(execed, tail)
+        }
+        tag::RECOGNISED => Event::Recognised(take(bytes, tag)?.0),
         tag::EXITED => Event::Exited(take(bytes, tag)?.0),
         tag::NATIVE => {
             let (native, tail) = take::<Native>(bytes, tag)?;

@@ -11,6 +11,7 @@ use aya_log::EbpfLogger;
 use memtrace_common::event::Growth;
 use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_CPUS, WAKE_EVERY};
+use memtrace_common::recognise::{FileKey, FileLayout, Image};
 use memtrace_common::settings::{
     CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
     REQUEST_CONFIGURE, REQUEST_WATCHED, Ram, Request, Space, Thread,
@@ -21,6 +22,7 @@ mod calls;
 
 use super::btf::{BtfError, KernelTypes};
 use super::faults;
+use super::files::{self, ImageTable};
 use super::lens::LensMaps;
 use super::object::Object;
 use super::offsets;
@@ -135,6 +137,7 @@ pub struct Probes {
     requests: Table<u32, Request>,
     threads: Table<u32, Thread>,
     calls: Table<calls::Code, u64>,
+    images: ImageTable,
     next_space: Array<MapData, u64>,
     pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -169,6 +172,7 @@ impl Probes {
         let wake_every = WAKE_EVERY.min((quarter / 2).max(1).next_power_of_two());
         let types = KernelTypes::parse(&data)?;
         let layout = offsets::read(&types, cpus as u32, wake_every)?;
+        let files: Crossing<FileLayout> = Crossing(files::offsets(&types));
         let object = Object::linked(types.function("bpf_rdonly_cast")?);
         drop(types);
         drop(data);
@@ -180,6 +184,7 @@ impl Probes {
             .btf(Some(&btf))
             .override_global("KERNEL", &kernel, true)
             .override_global("NATIVE", &native, true)
+            .override_global("FILES", &files, true)
             .map_max_entries("EVENTS", options.ring_bytes);
         if options.lens {
             LensMaps::enlarge(&mut loader);
@@ -198,6 +203,7 @@ impl Probes {
             requests: table(&mut ebpf, "REQUESTS")?,
             threads: table(&mut ebpf, "THREADS")?,
             calls: table(&mut ebpf, "EVALUATIONS")?,
+            images: table(&mut ebpf, "IMAGES")?,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             lens,
@@ -386,6 +392,11 @@ impl Probes {
             std::thread::sleep(CLOSE_PAUSE);
         }
         Ok(())
+    }
+
+    /// The kernel side recognises this interpreter from now on, wherever it is mapped.
+    pub fn teach(&mut self, file: FileKey, image: Image) {
+        files::teach(&mut self.images, file, image);
     }
 
     /// What the kernel side knows of the space at `mm`, if it is still space `id`.

@@ -71,6 +71,8 @@ pub struct Row {
 pub(super) struct Accounts {
     list: Vec<Account>,
     by_key: HashMap<(StackKey, u32), u32>,
+    /// The account that was last found: the next event is nearly always the same stack's.
+    last: Option<((StackKey, u32), u32)>,
     /// Threads that are told apart.
     threads: HashSet<u32>,
     /// Places in `list` that nobody uses.
@@ -83,7 +85,16 @@ pub(super) struct Accounts {
 impl Accounts {
     /// The account of a stack in a thread, made when there is none.
     pub(super) fn find(&mut self, key: StackKey, tid: u32) -> u32 {
-        // Nearly every event ends here.
+        match self.last {
+            Some((last, index)) if last == (key, tid) => return index,
+            _ => {}
+        }
+        let index = self.look_up(key, tid);
+        self.last = Some(((key, tid), index));
+        index
+    }
+
+    fn look_up(&mut self, key: StackKey, tid: u32) -> u32 {
         if let Some(index) = self.by_key.get(&(key, tid)) {
             return *index;
         }
@@ -183,6 +194,7 @@ impl Accounts {
 
     /// Takes out what the open window has come to; the next one is open.
     pub(super) fn close_window(&mut self) -> (Vec<Account>, Vec<Row>) {
+        self.last = None;
         let mut closed = Vec::new();
         for (index, account) in self.list.iter_mut().enumerate() {
             let (key, tid, held) = (account.key, account.tid, account.held);

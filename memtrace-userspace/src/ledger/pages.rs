@@ -66,7 +66,12 @@ impl PageLedger {
         if extent.start >= extent.end {
             return Vec::new();
         }
-        let displaced = self.remove(extent.start, extent.end);
+        let last_before_end = self.extents.range(..extent.end).next_back();
+        let displaced = match last_before_end {
+            Some((_, &(end, ..))) if end > extent.start => self.remove(extent.start, extent.end),
+            // Nearly always: pages that nobody owns.
+            _ => Vec::new(),
+        };
         self.put(extent);
         displaced
     }
@@ -145,19 +150,18 @@ impl PageLedger {
 
     /// Puts an extent where nothing is, joining it with its neighbours.
     fn put(&mut self, mut extent: Extent) {
-        if let Some((&start, &(end, stack, member))) =
-            self.extents.range(..extent.start).next_back()
-        {
-            let before = Extent { start, end, stack, member };
-            if before.joins(&extent) {
-                extent.start = start;
-            }
-        }
         if let Some(&(end, stack, member)) = self.extents.get(&extent.end) {
             let after = Extent { start: extent.end, end, stack, member };
             if extent.joins(&after) {
                 self.extents.remove(&after.start);
                 extent.end = end;
+            }
+        }
+        if let Some((&start, owned)) = self.extents.range_mut(..extent.start).next_back() {
+            let (end, stack, member) = *owned;
+            if (Extent { start, end, stack, member }).joins(&extent) {
+                owned.0 = extent.end;
+                return;
             }
         }
         self.extents.insert(extent.start, (extent.end, extent.stack, extent.member));

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use memtrace_common::event::{Growth, Moved, Returned, call, context};
+use memtrace_common::event::{Growth, Moved, Returned, begins, call, context};
 use memtrace_common::settings::{ANON, COUNTERS};
 
 use super::accounts::{Account, Accounts, Pages, Row, RowKey, rss, without_swap};
@@ -333,7 +333,7 @@ impl SpaceLedger {
 
     /// `mremap` moved a range: pages keep their owners.
     pub fn moved(&mut self, event: &Moved) {
-        let to = aligned_for_huge_pages(event) / PAGE;
+        let to = begins(event.to, event.area_length, event.new_length) / PAGE;
         let length = event.length.min(event.new_length).div_ceil(PAGE);
         let displaced = self.pages.relocate(event.from / PAGE, length, to);
         self.book_displaced(&displaced);
@@ -343,21 +343,6 @@ impl SpaceLedger {
     pub fn copied(&mut self, stack: StackKey, tid: u32) {
         let stack = self.accounts.find(stack, tid);
         self.accounts.at(stack).copied += 1;
-    }
-}
-
-/// Where a moved mapping begins. The kernel announces the gap that it found; for mappings that
-/// huge pages could serve it looks for one a huge page longer and aligns within it
-/// (`__thp_get_unmapped_area`, `mm/huge_memory.c`, with offset 0 for anonymous memory).
-fn aligned_for_huge_pages(event: &Moved) -> u64 {
-    const HUGE: u64 = 2 << 20;
-    let length = event.new_length.next_multiple_of(PAGE);
-    if event.area_length != length + HUGE {
-        return event.to;
-    }
-    match event.to % HUGE {
-        0 => event.to + HUGE,
-        past => event.to + (HUGE - past),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::profile::ProcessProfile;
+use crate::program;
 use crate::report::printable;
 
 /// The value of an attribute.
@@ -37,13 +38,13 @@ impl Identity {
     #[must_use]
     pub fn of(process: &ProcessProfile) -> Self {
         let mut identity = Self { attributes: BTreeMap::new() };
-        identity.set(SERVICE, Value::Text(service(&process.command)));
+        identity.set(SERVICE, Value::Text(program::name(&process.command)));
         identity.set("process.pid", Value::Number(process.pid.into()));
         if let Some(parent) = process.parent {
             identity.set("process.parent_pid", Value::Number(parent.into()));
         }
         if let Some(program) = process.command.first() {
-            identity.set("process.executable.name", Value::Text(base(program).to_owned()));
+            identity.set("process.executable.name", Value::Text(program::base(program).to_owned()));
             let arguments = process.command.iter().map(|word| printable(word).into_owned());
             identity.set("process.command_args", Value::Texts(arguments.collect()));
         }
@@ -112,54 +113,9 @@ fn label_name(key: &str) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
-/// `python -m shop.worker` is `shop.worker`, `python /srv/app.py --x` is `app.py`, `gunicorn: master`
-/// is `gunicorn`.
-fn service(command: &[String]) -> String {
-    let Some((program, arguments)) = command.split_first() else { return String::new() };
-    let program = base(program);
-    if !program.to_ascii_lowercase().contains("python") {
-        let word = program.split([' ', ':']).next().unwrap_or(program);
-        return word.to_owned();
-    }
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "-m" => return words.next().map_or(program, String::as_str).to_owned(),
-            "-c" | "-" => return program.to_owned(),
-            "-W" | "-X" | "--check-hash-based-pycs" => {
-                words.next();
-            }
-            option if option.starts_with('-') => {}
-            script => return base(script).to_owned(),
-        }
-    }
-    program.to_owned()
-}
-
-fn base(path: &str) -> &str {
-    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_service_is_what_the_command_runs() {
-        for (command, expected) in [
-            ("python -u /srv/shop/app.py --seconds 90", "app.py"),
-            ("/usr/bin/python3.12 -X dev -m shop.worker x", "shop.worker"),
-            ("python3 -c pass", "python3"),
-            ("python", "python"),
-            ("gunicorn: master [shop]", "gunicorn:"),
-            ("/usr/local/bin/celery worker", "celery"),
-            ("", ""),
-        ] {
-            let words: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
-            assert_eq!(service(&words), expected.trim_end_matches(':'), "{command}");
-        }
-        assert_eq!(service(&["gunicorn: master [shop]".to_owned()]), "gunicorn");
-    }
 
     #[test]
     fn labels_have_names_and_values_that_stores_take() {

@@ -155,7 +155,7 @@ impl Queue {
     /// writing; the request is counted then, and gone.
     pub(super) fn add(&mut self, request: &Request, now: SystemTime) -> io::Result<()> {
         self.expire(now);
-        let file = request.to_file(now);
+        let file = request.to_file();
         let bytes = file.len() as u64;
         if bytes > self.limits.bytes {
             self.dropped.full += 1;
@@ -200,7 +200,7 @@ impl Queue {
         self.expire(now);
         while let Some(oldest) = self.waiting.front().copied() {
             let file = fs::read(self.path(oldest.number, ENDING));
-            if let Ok((request, _)) = file
+            if let Ok(request) = file
                 .map(|file| Request::of_file(&file))
                 .unwrap_or_else(|_| Err(super::request::Damaged))
             {

@@ -3,8 +3,6 @@
 //! A file is one line of JSON (what goes into headers) and the body. Secrets and the store's address
 //! are not in it: they are those of the memtrace that sends it.
 
-use std::time::{Duration, SystemTime};
-
 use serde::{Deserialize, Serialize};
 
 /// Largest message, before compression: gRPC servers refuse more than 4 MiB unless told otherwise.
@@ -31,7 +29,6 @@ pub struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     schema: String,
-    created_unix_ms: u64,
     form: String,
     query: String,
     content_type: String,
@@ -45,11 +42,9 @@ struct Line {
 pub(super) struct Damaged;
 
 impl Request {
-    pub(super) fn to_file(&self, created: SystemTime) -> Vec<u8> {
-        let created = created.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    pub(super) fn to_file(&self) -> Vec<u8> {
         let line = Line {
             schema: SCHEMA.to_owned(),
-            created_unix_ms: u64::try_from(created.as_millis()).unwrap_or(u64::MAX),
             form: self.form.clone(),
             query: self.query.clone(),
             content_type: self.content_type.clone(),
@@ -63,18 +58,15 @@ impl Request {
         file
     }
 
-    /// The request, and when it was made.
-    pub(super) fn of_file(file: &[u8]) -> Result<(Self, SystemTime), Damaged> {
+    /// The request.
+    pub(super) fn of_file(file: &[u8]) -> Result<Self, Damaged> {
         let end = file.iter().position(|byte| *byte == b'\n').ok_or(Damaged)?;
         let line: Line = serde_json::from_slice(&file[..end]).map_err(|_| Damaged)?;
         let body = file[end + 1..].to_vec();
         if line.schema != SCHEMA || crc32fast::hash(&body) != line.crc32 {
             return Err(Damaged);
         }
-        let created = SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_millis(line.created_unix_ms))
-            .ok_or(Damaged)?;
         let Line { form, query, content_type, gzip, .. } = line;
-        Ok((Self { form, query, content_type, gzip, body }, created))
+        Ok(Self { form, query, content_type, gzip, body })
     }
 }

@@ -15,6 +15,7 @@ use super::debug_offsets::{DEBUG_OFFSETS_SIZE, DebugOffsets};
 use super::image::Images;
 use super::interpreter::{Build, Interpreter};
 use super::layouts::{self, Table};
+use super::likeness::Likeness;
 use super::locate::{self, Located, Search};
 use super::maps::Mappings;
 use super::memory::TargetMemory;
@@ -154,7 +155,7 @@ fn look_into(
 
     let reader = located.address("PyGILState_GetThisThreadState");
     let known = Known { kind: table.tstate_slot, reader, area };
-    let Settled { layout, started, slot_confirmed } =
+    let Settled { layout, begun, started, slot_confirmed } =
         settle::settle(memory, &offsets, runtime, known, layout, &mut notes).map_err(self_check)?;
 
     let pid = memory.pid();
@@ -172,6 +173,7 @@ fn look_into(
             .address("_PyEval_EvalFrameDefault")
             .and_then(|address| located.probe_point(pid, address)),
         jit: named.version.minor >= 13 && jit_asked_for(pid),
+        likeness: begun.and_then(|begun| Likeness::of(memory, located, begun)),
         notes,
         offsets,
         runtime,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use memtrace_common::layout::{FLAG_SLOT_MOVES, PyLayout, Slot};
 use memtrace_common::memory::ReadMemory;
 
+use super::likeness::Likeness;
 use super::line_table::LineTableKind;
 use super::offsets::Offsets;
 use super::runtime::ThreadList;
@@ -71,6 +72,8 @@ pub struct Interpreter {
     /// The JIT was asked for (`PYTHON_JIT`, 3.13 and newer): a hot line's growth may be charged to
     /// the line before.
     pub jit: bool,
+    /// By what others of its file are known, where they can be.
+    pub likeness: Option<Likeness>,
     /// Sentences for the user about what could not be found out.
     pub notes: Vec<String>,
     /// All offsets, for listing threads.

@@ -36,6 +36,8 @@ const READER_LENGTH: usize = 48;
 pub(super) struct Settled {
     /// Complete.
     pub(super) layout: PyLayout,
+    /// The same for a process that has only begun, where that can be said.
+    pub(super) begun: Option<PyLayout>,
     /// There are thread states.
     pub(super) started: bool,
     /// The slot was seen to be right for every live thread.
@@ -115,6 +117,19 @@ pub(super) fn settle(
         || (!list.threads.is_empty()
             && key_address.is_none_or(|at| TssKey::read(memory, at) != TssKey::Absent));
     let variable = variable.filter(|_| kind == TstateSlot::ThreadLocal).map(Place::Static);
+    let begun = match (kind, &area, variable) {
+        (TstateSlot::ThreadLocal, Some(area), Some(variable)) => {
+            let mut begun = layout;
+            variable.put(area, &mut begun);
+            Some(begun)
+        }
+        (TstateSlot::ThreadLocal, ..) => None,
+        (TstateSlot::PthreadKey, area, _) => {
+            let mut begun = layout;
+            put_key_address(memory, key_address, area.as_ref(), &mut begun, &mut Vec::new());
+            Some(begun).filter(|begun| begun.slot == Slot::KeyAt as u32)
+        }
+    };
     match (&area, found.or(variable)) {
         (Some(area), Some(place)) => place.put(area, &mut layout),
         _ => put_key_address(memory, key_address, area.as_ref(), &mut layout, notes),
@@ -132,7 +147,7 @@ pub(super) fn settle(
             notes.push("no place was seen to hold the thread state of every thread".to_owned());
         }
     }
-    Ok(Settled { layout, started, slot_confirmed: found.is_some() })
+    Ok(Settled { layout, begun, started, slot_confirmed: found.is_some() })
 }
 
 /// The kernel side reads the key for itself at each event; it knows glibc's layout only.

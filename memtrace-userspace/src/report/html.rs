@@ -17,6 +17,7 @@ use super::measure::Measure;
 use super::table::{self, TableOptions};
 use crate::profile::{Profile, SourceTexts};
 
+mod allocations;
 mod course;
 mod document;
 mod embed;
@@ -37,6 +38,7 @@ const SCRIPT: &str = concat!(
     include_str!("html/script/facts.js"),
     include_str!("html/script/course.js"),
     include_str!("html/script/lines.js"),
+    include_str!("html/script/allocations.js"),
     include_str!("html/script/flame.js"),
     include_str!("html/script/source.js"),
     include_str!("html/script/start.js"),

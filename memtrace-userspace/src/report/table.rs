@@ -14,7 +14,7 @@ use super::measure::Measure;
 use super::printable;
 use crate::profile::{Profile, SourceTexts};
 
-mod allocations;
+pub(super) mod allocations;
 pub(super) mod choice;
 mod column;
 mod evaluations;

@@ -80,12 +80,12 @@ pub fn started(pid: u32) -> Option<u64> {
 }
 
 /// Without, every `exec` of a program has the same places.
-fn places_are_random() -> bool {
+pub(super) fn places_are_random() -> bool {
     std::fs::read_to_string("/proc/sys/kernel/randomize_va_space")
         .is_ok_and(|setting| setting.trim() != "0")
 }
 
-fn user_name(uid: u32) -> String {
+pub(super) fn user_name(uid: u32) -> String {
     thread_local! {
         static USERS: HashMap<u32, String> = processes::users();
     }

@@ -102,7 +102,12 @@ impl Targets {
     /// soon.
     pub(super) fn note_facts(&mut self, pid: u32, space: u32) {
         if let Some(machine) = &mut self.machine {
-            machine.facts.push((SpaceId(space), Facts::of(pid)));
+            let program = self.targets.get(&space).and_then(|target| target.program);
+            let mut facts = Facts::of(pid);
+            if let (Some(program), 0) = (program, facts.started) {
+                facts = Facts::told(pid, &program);
+            }
+            machine.facts.push((SpaceId(space), facts));
             if let Some(file) = executable(pid) {
                 machine.foreign.remove(&file);
             }

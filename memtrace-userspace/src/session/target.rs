@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use memtrace_common::recognise::Program;
 use memtrace_common::settings::{COUNTERS, Tally};
 
 use super::calls::Calls;
@@ -35,9 +36,10 @@ impl Recognition {
     /// Looks at a new program, each a millisecond after the other: a loader takes about ten.
     pub(super) const QUICK_LOOKS: u32 = 100;
 
-    /// Whether the program has begun just now.
-    pub(super) fn is_new(&self) -> bool {
-        self.looks < Self::QUICK_LOOKS
+    /// Whether the ring buffer fills as it does when a program begins, or the program is to be looked at
+    /// before it goes on.
+    pub(super) fn is_pressing(&self) -> bool {
+        self.looks <= Self::QUICK_LOOKS
     }
 }
 
@@ -61,6 +63,8 @@ pub struct Target {
     pub recognition: Option<Recognition>,
     /// Its arguments.
     pub command: Vec<String>,
+    /// What the kernel side told of its program.
+    pub(super) program: Option<Program>,
     /// Its root and directory, for source text; forked children share their parent's.
     pub files: Option<Arc<TargetFiles>>,
     /// Its code, once native frames of it were met.
@@ -89,6 +93,11 @@ impl Target {
     /// A target that begins with `pages` per counter.
     #[must_use]
     pub fn new(pid: u32, space: u32, mm: u64, pages: [i64; COUNTERS]) -> Self {
+        Self { command: command_line(pid), ..Self::unread(pid, space, mm, pages) }
+    }
+
+    /// The same, without asking the process for its arguments.
+    pub(super) fn unread(pid: u32, space: u32, mm: u64, pages: [i64; COUNTERS]) -> Self {
         Self {
             pid,
             parent: None,
@@ -98,7 +107,8 @@ impl Target {
             stacks: StackTable::default(),
             python: None,
             recognition: None,
-            command: command_line(pid),
+            command: Vec::new(),
+            program: None,
             files: None,
             native: None,
             ending: Ending::Running,

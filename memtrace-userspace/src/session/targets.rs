@@ -1,6 +1,6 @@
 //! All targets of a trace, and what each kind of event means for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use memtrace_common::settings::{CHECKED, CLOSED, Tally};
 use tracing::debug;
 
 use super::binding::Bindings;
+use super::familiar::Familiar;
 use super::haste::Haste;
 use super::journal::Journal;
 use super::kills::Kills;
@@ -48,8 +49,11 @@ pub(super) struct Targets {
     /// A command of ours that has not called `exec` yet.
     expected: Option<u32>,
     checked: Instant,
+    /// Spaces that had ended at the last check, and no record of it had come.
+    ended: HashSet<u32>,
     haste: Haste,
     kills: Kills,
+    pub(super) familiar: Familiar,
     pub(super) natives: NativeFiles,
     pub(super) lenses: Option<Lenses>,
 }
@@ -74,8 +78,10 @@ impl Targets {
             calls: plan.calls,
             expected: None,
             checked: Instant::now(),
+            ended: HashSet::new(),
             haste: Haste::default(),
             kills: Kills::new(),
+            familiar: Familiar::default(),
             natives: NativeFiles::default(),
         })
     }
@@ -124,6 +130,7 @@ impl Targets {
 
     /// What a recognised interpreter brings: its version, its notes, where its code objects die.
     fn recognised(&mut self, space: u32, interpreter: Interpreter) {
+        self.familiar.meet(&interpreter, &mut self.probes);
         let Some(target) = self.targets.get_mut(&space) else { return };
         target.python =
             Some(Known { version: interpreter.text.clone(), line_table: interpreter.line_table });
@@ -219,7 +226,8 @@ impl Targets {
             }
             Event::Evaluated(event) => self.evaluated(&event),
             Event::Forked(event) => self.forked(&event),
-            Event::Execed(event) => self.execed(&event),
+            Event::Execed(event, arguments) => self.execed(&event, arguments),
+            Event::Recognised(event) => self.met_again(&event),
             Event::Exited(event) => self.exited(&event),
         }
     }
@@ -268,12 +276,16 @@ impl Targets {
         }
     }
 
-    fn execed(&mut self, event: &Execed) {
+    fn execed(&mut self, event: &Execed, arguments: &[u8]) {
         if self.expected == Some(event.pid) {
             self.expected = None;
         }
         self.finish_target(event.old, Ending::Execed, event.old_tally);
-        let mut target = Target::new(event.pid, event.header.space, event.mm, event.pages);
+        let mut target = Target::unread(event.pid, event.header.space, event.mm, event.pages);
+        target.describe(&event.program, arguments);
+        if target.command.is_empty() {
+            target.command = command_line(event.pid);
+        }
         target.parent = self.targets.get(&event.old).and_then(|old| old.parent);
         target.recognition = Some(Recognition { due: Instant::now(), looks: 0 });
         if target.command.is_empty() {
@@ -338,7 +350,7 @@ impl Targets {
 
     /// What is due: looks for interpreters, threads to bind, ends without a record.
     pub(super) fn tend(&mut self, now: Instant) -> Result<(), SessionError> {
-        let new = |target: &Target| target.recognition.is_some_and(|known| known.is_new());
+        let new = |target: &Target| target.recognition.is_some_and(|known| known.is_pressing());
         self.haste.set(self.expected.is_some() || self.targets.values().any(new));
         let due: Vec<u32> = self
             .targets
@@ -440,16 +452,22 @@ impl Targets {
         {
             self.expected = None;
         }
-        let mut ended = Vec::new();
+        let mut ended = HashMap::new();
         for target in self.targets.values().filter(|target| target.is_live()) {
             match self.probes.space(target.mm, target.space) {
-                Some(space) if space.state == CLOSED => ended.push((target.space, space.tally)),
-                Some(_) => {}
-                None => ended.push((target.space, target.tally)),
-            }
+                Some(space) if space.state == CLOSED => ended.insert(target.space, space.tally),
+                Some(_) => None,
+                None => ended.insert(target.space, target.tally),
+            };
         }
+        // Its last records may be in the ring buffer still: by the next check they are booked.
+        let before = std::mem::take(&mut self.ended);
         for (space, tally) in ended {
-            self.finish_target(space, Ending::Exited, tally);
+            if before.contains(&space) {
+                self.finish_target(space, Ending::Exited, tally);
+            } else {
+                self.ended.insert(space);
+            }
         }
     }
 

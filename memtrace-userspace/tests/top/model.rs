@@ -2,6 +2,7 @@
 
 mod callers;
 mod keys;
+mod lens;
 mod rates;
 mod rows;
 

@@ -2,7 +2,12 @@
 
 use harness::browser::{Look, Page};
 
-use super::{server, the_shop, with_page};
+use std::sync::Arc;
+
+use memtrace::profile::NativeFrame;
+use memtrace::report::SourceTexts;
+
+use super::{Report, build, server, the_shop, with_page};
 
 /// Names of the boxes and their widths in per cent of the graph, widest first.
 fn boxes(page: &mut Page<'_>) -> Vec<(String, f64)> {
@@ -145,5 +150,38 @@ fn stacks_that_gave_back_more_than_they_grew_are_said_to_be_left_out() {
         assert_eq!(status, ["34.500 MiB net; 1 stack with -1.000 MiB can't be drawn"]);
         page.click("input[value=grown]").unwrap();
         assert_eq!(page.texts("#flame-status").unwrap(), ["46.500 MiB grown"]);
+    });
+}
+
+#[test]
+fn native_functions_stand_below_the_line_that_called_them() {
+    let frame = |function: &str, file: &str| {
+        let library = "libgrow.so".to_owned();
+        Arc::new(NativeFrame { function: function.into(), library, file: file.into(), line: 7 })
+    };
+    let mut process = build::server();
+    process.stacks[0].native = vec![frame("fill", "/src/grow.c"), frame("call<T>", "")];
+    let report = Report::of(&build::profile(vec![process]), &SourceTexts::new());
+    with_page(&report, Look::DESK, |page| {
+        let (all, call, block) = (WHOLE[0], WHOLE[1], WHOLE[2]);
+        let share = block.1;
+        check(
+            page,
+            &[
+                all,
+                call,
+                ("call<T>, libgrow.so, 32.000 MiB", share),
+                ("fill, grow.c:7 in libgrow.so, 32.000 MiB", share),
+                block,
+                WHOLE[3],
+                WHOLE[4],
+                WHOLE[5],
+            ],
+        );
+        // It is no line: nothing to go to.
+        page.click("[aria-label^='fill']").unwrap();
+        let told = page.texts(".told").unwrap();
+        assert_eq!(told, ["32.000 MiB 83.1 % of all grow.c:7 in libgrow.so fill"]);
+        assert_eq!(page.ask("document.querySelectorAll('.told a').length").unwrap(), 0);
     });
 }

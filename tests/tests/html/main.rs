@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod allocations;
 #[path = "../../../memtrace-userspace/tests/report/build.rs"]
 #[allow(dead_code, reason = "the report's own tests may use more of it")]
 mod build;

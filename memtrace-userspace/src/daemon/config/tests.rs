@@ -56,7 +56,7 @@ fn check(text: &str, line: usize, words: &[&str]) {
 #[test]
 fn nothing_is_a_configuration_and_a_whole_one_means_what_it_says() {
     let config = parse("").unwrap();
-    assert_eq!(*config.http.listen.get_ref(), LISTEN);
+    assert_eq!(config.http.listen, LISTEN);
     assert_eq!(config.trace.window.0, Duration::from_secs(2));
     let config = parse(WHOLE).unwrap();
     assert_eq!((config.include.len(), config.exclude.len()), (2, 1));

@@ -56,7 +56,7 @@ pub fn of_docker_config(text: &str) -> Option<Named> {
 /// More of a configuration is not read.
 const CONFIG_LIMIT: u64 = 1 << 20;
 
-/// Names that were looked up. What was not found is not looked for again while it is remembered.
+/// Names that were looked up. What was not found is looked for again: a kubelet's files may come later.
 #[derive(Debug)]
 pub struct Names {
     links: PathBuf,
@@ -91,7 +91,7 @@ impl Names {
             self.known.insert(container.id.clone(), named.clone());
             return named;
         }
-        // The id says it where people have chosen it; a kubelet's files may come later.
+        // The id says it where people have chosen it.
         match container.runtime {
             Runtime::Lxc | Runtime::Nspawn => {
                 Named { container: container.id.clone(), ..Named::default() }

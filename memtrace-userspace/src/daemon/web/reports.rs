@@ -139,24 +139,20 @@ fn range(kept: &Kept, query: &Query) -> Result<RangeInclusive<Nanos>, Problem> {
 }
 
 impl Material {
-    fn profile(&self, separate: bool) -> Profile {
+    /// The profile, and whose files belong to each of its processes.
+    fn profile(&self, separate: bool) -> (Profile, Vec<Option<Arc<TargetFiles>>>) {
         let wanted = |space| self.spaces.contains_key(&space);
-        let profile = self.kept.history(&self.range, &wanted).profile();
+        let history = self.kept.history(&self.range, &wanted);
+        let (profile, files) = (history.profile(), |space| self.spaces.get(&space)?.clone());
+        let files: Vec<_> = history.shown().map(files).collect();
         if separate || !self.is_group {
-            return profile;
+            return (profile, files);
         }
-        merged(&profile, self.root.0, &self.root.1)
-    }
-
-    /// The files of a process of the profile.
-    fn files(&self, profile: &Profile, index: usize) -> Option<&TargetFiles> {
-        let pid = profile.processes.get(index)?.pid;
-        let of = |space: &SpaceId| self.spaces.get(space)?.as_deref();
-        if self.is_group && pid == self.root.0 {
-            return self.spaces.values().flatten().next().map(|files| &**files);
-        }
-        // Spaces of one pid have the same root.
-        self.kept.pids().find(|(_, of)| *of == pid).and_then(|(space, _)| of(&space))
+        // All of a group are one program.
+        let any = files.into_iter().flatten().next();
+        let merged = merged(&profile, self.root.0, &self.root.1);
+        let files = vec![any; merged.processes.len()];
+        (merged, files)
     }
 }
 
@@ -182,9 +178,9 @@ pub(super) fn answer(material: &Material, query: &Query) -> Result<Response, Pro
             .map_err(Problem::failed)?;
         return Ok(download(Kind::Binary, "window.memtrace", bytes));
     }
-    let profile = material.profile(query.separate);
+    let (profile, files) = material.profile(query.separate);
     let mut out = Vec::new();
-    write(form, &mut out, &profile, material, measure).map_err(Problem::failed)?;
+    write(form, &mut out, &profile, &files, measure).map_err(Problem::failed)?;
     Ok(match form {
         Form::Json => body(Kind::Json, out),
         Form::Csv => download(Kind::Csv, "lines.csv", out),
@@ -199,11 +195,11 @@ fn write(
     form: Form,
     out: &mut Vec<u8>,
     profile: &Profile,
-    material: &Material,
+    files: &[Option<Arc<TargetFiles>>],
     measure: Measure,
 ) -> io::Result<()> {
     let sources = |choice: &TableOptions| {
-        source::gather(profile, choice, &|index| material.files(profile, index))
+        source::gather(profile, choice, &|index| files.get(index)?.as_deref())
     };
     let stacks = StackOptions { measure, split_threads: false };
     match form {

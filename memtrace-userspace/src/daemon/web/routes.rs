@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Kind, Problem, body};
 use super::guard::Guard;
@@ -21,10 +22,26 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// Reports that are made at a time. Others wait, without anything made for them yet.
+const REPORTS: usize = 2;
+
+/// Threads for answers that take their time: those for reports, and one for metrics, which no report
+/// keeps waiting.
+pub(super) const THREADS: usize = REPORTS + 1;
+
 /// What answers are made of.
 pub(super) struct State {
-    pub(super) board: SharedBoard,
-    pub(super) bound: Bound,
+    board: SharedBoard,
+    bound: Bound,
+    reports: Arc<Semaphore>,
+    scrapes: Arc<Semaphore>,
+}
+
+impl State {
+    pub(super) fn new(board: SharedBoard, bound: Bound) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { board, bound, reports: places(REPORTS), scrapes: places(THREADS - REPORTS) }
+    }
 }
 
 type Shared = Given<Arc<State>>;
@@ -74,7 +91,8 @@ async fn health(Given(state): Shared) -> Answer {
 async fn metrics(Given(state): Shared, headers: HeaderMap) -> Answer {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let wants_open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
-    away(move || {
+    let place = turn(&state.scrapes).await?;
+    away(place, move || {
         let (figures, own) = {
             let board = lock(&state.board);
             (board.figures.clone(), Own::of(&board))
@@ -90,7 +108,8 @@ async fn metrics(Given(state): Shared, headers: HeaderMap) -> Answer {
 }
 
 async fn machine(Given(state): Shared) -> Answer {
-    away(move || {
+    let place = turn(&state.reports).await?;
+    away(place, move || {
         let overview = overview(&lock(&state.board));
         json(&overview)
     })
@@ -99,14 +118,16 @@ async fn machine(Given(state): Shared) -> Answer {
 
 async fn timeline(Given(state): Shared, query: Result<Asked<Query>, QueryRejection>) -> Answer {
     let Asked(query) = query.map_err(|error| Problem::wrong(error.body_text()))?;
+    let place = turn(&state.reports).await?;
     let material = reports::material(&lock(&state.board), &query)?;
-    away(move || json(&reports::timeline(&material))).await
+    away(place, move || json(&reports::timeline(&material))).await
 }
 
 async fn report(Given(state): Shared, query: Result<Asked<Query>, QueryRejection>) -> Answer {
     let Asked(query) = query.map_err(|error| Problem::wrong(error.body_text()))?;
+    let place = turn(&state.reports).await?;
     let material = reports::material(&lock(&state.board), &query)?;
-    away(move || reports::answer(&material, &query)).await
+    away(place, move || reports::answer(&material, &query)).await
 }
 
 fn json(value: &impl serde::Serialize) -> Answer {
@@ -114,8 +135,21 @@ fn json(value: &impl serde::Serialize) -> Answer {
     Ok(body(Kind::Json, text))
 }
 
-/// Does what takes its time in another thread; how many there are is bounded where the runtime is made.
-async fn away(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+/// Waits for its turn. Who hangs up meanwhile is not waited for.
+async fn turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(places).acquire_owned().await.map_err(Problem::failed)
+}
+
+/// Does what takes its time in another thread, and keeps its place until it is done, also when nobody waits
+/// for it any more.
+async fn away(
+    place: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Answer + Send + 'static,
+) -> Answer {
+    let work = move || {
+        let _place = place;
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(answer) => answer,
         Err(error) => Err(Problem::failed(error)),

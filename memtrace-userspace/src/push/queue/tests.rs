@@ -92,7 +92,7 @@ fn damaged_files_are_counted_and_go() {
     };
     damage(0, b"");
     damage(1, b"no JSON\nbody");
-    let mut whole = request("c", 100).to_file(now);
+    let mut whole = request("c", 100).to_file();
     let last = whole.len() - 1;
     whole[last] ^= 1;
     damage(2, &whole);

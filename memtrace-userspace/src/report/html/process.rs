@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::allocations::{self, Allocations};
 use super::course::{self, Course};
 use super::document::Split;
 use super::reasons;
@@ -56,6 +57,8 @@ pub(super) struct Full {
     /// Reason, when that is so, name, split, events; the largest first.
     unattributed: Vec<(TextNumber, TextNumber, TextNumber, Split, u64)>,
     course: Option<Course>,
+    /// Missing without the allocator lens.
+    allocations: Option<Allocations>,
     sources: Vec<FunctionText>,
 }
 
@@ -64,9 +67,10 @@ pub(super) struct Full {
 #[derive(Serialize)]
 struct LineRow(usize, Bytes, Bytes, Split, Bytes, Bytes, Bytes, Bytes, Bytes, Bytes, u64, u64);
 
-/// Grown, net, resident, events; places, leaf first. All threads together.
+/// Grown, net, resident, events; places, leaf first; native functions above them, leaf first. All
+/// threads together.
 #[derive(Serialize)]
-struct StackRow(Bytes, Bytes, Bytes, u64, Vec<usize>);
+struct StackRow(Bytes, Bytes, Bytes, u64, Vec<usize>, Vec<usize>);
 
 /// A process without what it holds in full.
 pub(super) fn summary(texts: &mut Texts, process: &ProcessProfile) -> Summary {
@@ -124,6 +128,7 @@ pub(super) fn in_full<'a>(
             })
             .collect(),
         course: course::of(process),
+        allocations: allocations::of(texts, process),
         sources: source::of(texts, process, text, choice),
     };
     Summary { full: Some(full), ..summary(texts, process) }
@@ -146,14 +151,15 @@ fn line_row(texts: &mut Texts, line: &LineFigures) -> LineRow {
     )
 }
 
-/// Stacks of the same lines are one, whatever thread they were in; in the order in which they come.
+/// Stacks of the same lines and native functions are one, whatever thread they were in; in the order in which they come.
 fn stack_rows(texts: &mut Texts, stacks: &[StackFigures]) -> Vec<StackRow> {
     let mut rows: Vec<StackRow> = Vec::new();
-    let mut known: HashMap<Vec<usize>, usize> = HashMap::new();
+    let mut known: HashMap<(Vec<usize>, Vec<usize>), usize> = HashMap::new();
     for stack in stacks {
         let frames: Vec<_> = stack.frames.iter().map(|place| texts.place(place)).collect();
-        let at = *known.entry(frames.clone()).or_insert_with(|| {
-            rows.push(StackRow(Bytes::ZERO, Bytes::ZERO, Bytes::ZERO, 0, frames));
+        let native: Vec<_> = stack.native.iter().map(|frame| texts.native(frame)).collect();
+        let at = *known.entry((frames.clone(), native.clone())).or_insert_with(|| {
+            rows.push(StackRow(Bytes::ZERO, Bytes::ZERO, Bytes::ZERO, 0, frames, native));
             rows.len() - 1
         });
         let row = &mut rows[at];

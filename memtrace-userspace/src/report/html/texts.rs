@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::profile::Place;
+use crate::profile::{NativeFrame, Place};
 use crate::report::fit::cut_middle;
 use crate::report::printable;
 
@@ -28,6 +28,8 @@ pub(super) struct Texts {
     functions: Vec<(TextNumber, TextNumber, u32)>,
     place_numbers: HashMap<Place, usize>,
     places: Vec<(usize, u32)>,
+    native_numbers: HashMap<NativeFrame, usize>,
+    natives: Vec<(TextNumber, TextNumber, TextNumber, u32)>,
 }
 
 /// What numbers in the page refer to.
@@ -38,6 +40,8 @@ pub(super) struct Tables {
     functions: Vec<(TextNumber, TextNumber, u32)>,
     /// Function, line.
     places: Vec<(usize, u32)>,
+    /// Native functions: name, library, file name (empty where it isn't known), line.
+    natives: Vec<(TextNumber, TextNumber, TextNumber, u32)>,
 }
 
 impl Texts {
@@ -85,9 +89,25 @@ impl Texts {
         number
     }
 
+    /// A native function at a line of its own.
+    pub(super) fn native(&mut self, frame: &NativeFrame) -> usize {
+        if let Some(number) = self.native_numbers.get(frame) {
+            return *number;
+        }
+        // Where it was built is of no interest here.
+        let file = frame.file.rsplit('/').next().unwrap_or_default();
+        let texts =
+            (self.name(&frame.function), self.name(&frame.library), self.name(file), frame.line);
+        self.natives.push(texts);
+        let number = self.natives.len() - 1;
+        self.native_numbers.insert(frame.clone(), number);
+        number
+    }
+
     /// The tables for the page.
     pub(super) fn into_tables(self) -> Tables {
-        Tables { texts: self.texts, functions: self.functions, places: self.places }
+        let Self { texts, functions, places, natives, .. } = self;
+        Tables { texts, functions, places, natives }
     }
 }
 
@@ -107,7 +127,7 @@ mod tests {
         assert_eq!(texts.place(&place('x')), 0);
         assert_eq!(texts.place(&place('y')), 1);
         assert_eq!(texts.place(&place('x')), 0);
-        let Tables { texts, functions, places } = texts.into_tables();
+        let Tables { texts, functions, places, .. } = texts.into_tables();
         assert_eq!((functions.len(), places), (2, vec![(0, 1), (1, 1)]));
         assert_eq!(texts.len(), 2); // one file name, cut, and the function's
         assert_eq!(texts[0].chars().count(), LONGEST);

@@ -25,7 +25,7 @@ pub enum View {
 }
 
 /// The lens's part of a process's summary.
-pub(super) fn summary(out: &mut dyn Write, process: &ProcessProfile) -> io::Result<()> {
+pub(in crate::report) fn summary(out: &mut dyn Write, process: &ProcessProfile) -> io::Result<()> {
     let Some(lens) = &process.lens else { return Ok(()) };
     let all = process.allocated();
     if lens.is_exact() {

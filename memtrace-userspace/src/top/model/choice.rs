@@ -12,11 +12,16 @@ pub enum Measure {
     Grown,
     /// Of what it grew: still in RSS.
     Resident,
+    /// With the allocator lens: of what it allocated, what nobody has freed.
+    Live,
+    /// With the allocator lens: what it allocated.
+    Allocated,
 }
 
 impl Measure {
     /// All of them, in the order in which a key goes through them.
-    pub const ALL: [Self; 3] = [Self::Net, Self::Grown, Self::Resident];
+    pub const ALL: [Self; 5] =
+        [Self::Net, Self::Grown, Self::Resident, Self::Live, Self::Allocated];
 
     /// As headings name it.
     #[must_use]
@@ -25,14 +30,19 @@ impl Measure {
             Self::Net => "net",
             Self::Grown => "grown",
             Self::Resident => "resident",
+            Self::Live => "live",
+            Self::Allocated => "allocated",
         }
     }
 
-    pub(super) fn next(self) -> Self {
+    /// The next one; those of the allocator lens only where it is.
+    pub(super) fn next(self, has_lens: bool) -> Self {
         match self {
             Self::Net => Self::Grown,
             Self::Grown => Self::Resident,
-            Self::Resident => Self::Net,
+            Self::Resident if has_lens => Self::Live,
+            Self::Live => Self::Allocated,
+            Self::Resident | Self::Allocated => Self::Net,
         }
     }
 }

@@ -28,7 +28,9 @@ impl Screen {
             Key::Char('q') => return Some(Request::Quit),
             Key::Char('s') => return Some(Request::Save),
             Key::Char(' ' | 'p') => self.pause(),
-            Key::Char('g') => self.choice.measure = self.choice.measure.next(),
+            Key::Char('g') => {
+                self.choice.measure = self.choice.measure.next(self.has_lens());
+            }
             Key::Char('c') => self.choice.scope = self.choice.scope.next(),
             Key::Char('o') => self.choice.order = self.choice.order.next(),
             Key::Char('w') => {
@@ -45,6 +47,13 @@ impl Screen {
             }
         }
         None
+    }
+
+    /// Whether the allocator lens looks at any process.
+    fn has_lens(&self) -> bool {
+        let mut processes =
+            self.picture().into_iter().flat_map(|picture| &picture.profile.processes);
+        processes.any(|process| process.lens.is_some())
     }
 
     fn pause(&mut self) {

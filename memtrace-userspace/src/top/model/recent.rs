@@ -246,7 +246,7 @@ impl RecentLife {
         }
         for row in &process.unattributed {
             let name = row.name.clone();
-            step(Subject::Unattributed { reason: row.reason, name }, Totals::of_net(row.net));
+            step(Subject::Unattributed { reason: row.reason, name }, Totals::of_row(row));
         }
     }
 }

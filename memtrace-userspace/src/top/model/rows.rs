@@ -135,8 +135,13 @@ fn of_process(picture: &Picture, process: &ProcessProfile, choice: &Choice) -> V
         let now = recent.now(life, &subject);
         let per_minute =
             recent.per_minute(life, &subject, choice.scope, choice.measure, choice.span);
-        // What no line answers for has a net change only.
-        let has_figure = matches!(subject, Subject::Line(_)) || choice.measure == Measure::Net;
+        let has_figure = match choice.measure {
+            Measure::Net => true,
+            // What no line answers for has a net change only.
+            Measure::Grown | Measure::Resident => matches!(subject, Subject::Line(_)),
+            Measure::Live => process.lens.is_some_and(|lens| lens.frees_seen),
+            Measure::Allocated => process.lens.is_some(),
+        };
         Row {
             value: has_figure.then(|| now.get(choice.scope, choice.measure)),
             per_minute: has_figure.then_some(per_minute),

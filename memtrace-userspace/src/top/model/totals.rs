@@ -1,18 +1,20 @@
 //! A line's figures side by side: each measure, of the line alone and with what it called.
 //!
-//! Lines carry five of the six; what was grown by a line and what it called is summed up here.
+//! Lines carry all but one; what was grown by a line and what it called is summed up here.
 
 use std::collections::HashMap;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 
 use super::choice::{Measure, Scope};
-use crate::profile::{LineFigures, Memory, Place, ProcessProfile, StackFigures};
+use crate::profile::{LineFigures, Place, ProcessProfile, StackFigures, Unattributed};
 use crate::units::Bytes;
 
 /// One figure for each scope and measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals([Bytes; 6]);
+pub struct Totals([Bytes; COUNT]);
+
+const COUNT: usize = Scope::ALL.len() * Measure::ALL.len();
 
 impl Totals {
     /// One of them.
@@ -26,16 +28,21 @@ impl Totals {
             line.self_net.total(),
             line.self_grown,
             line.self_resident,
+            line.self_allocated.live_bytes(),
+            line.self_allocated.all.bytes,
             line.cumulative_net,
             cumulative_grown,
             line.cumulative_resident,
+            line.cumulative_allocated.live_bytes(),
+            line.cumulative_allocated.all.bytes,
         ])
     }
 
-    /// What no line answers for has a net change and nothing else.
-    pub(super) fn of_net(net: Memory) -> Self {
-        let net = net.total();
-        Self([net, Bytes::ZERO, Bytes::ZERO, net, Bytes::ZERO, Bytes::ZERO])
+    /// What no line answers for has a net change of RSS and nothing else of it.
+    pub(super) fn of_row(row: &Unattributed) -> Self {
+        let (net, allocated) = (row.net.total(), &row.allocated);
+        let one = [net, Bytes::ZERO, Bytes::ZERO, allocated.live_bytes(), allocated.all.bytes];
+        Self(std::array::from_fn(|at| one[at % one.len()]))
     }
 
     /// Whether there is nothing in this scope.
@@ -68,6 +75,8 @@ pub(super) fn of_stack(stack: &StackFigures, measure: Measure) -> Bytes {
         Measure::Net => stack.net().total(),
         Measure::Grown => stack.grown.total(),
         Measure::Resident => stack.resident,
+        Measure::Live => stack.allocated.live_bytes(),
+        Measure::Allocated => stack.allocated.all.bytes,
     }
 }
 

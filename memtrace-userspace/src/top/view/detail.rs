@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::cells::{Cells, signed};
 use super::palette::Palette;
-use crate::profile::{LineFigures, Memory, ProcessProfile};
+use crate::profile::{Allocated, LineFigures, Memory, ProcessProfile};
 use crate::report::figures::{count, duration, mib, mib_unit};
 use crate::report::table::{command_line, ending};
 use crate::top::model::{Life, Measure, Picture, RowKey, Scope, Screen, Subject};
@@ -125,6 +125,7 @@ impl Page<'_> {
             mib_unit(line.released)
         );
         lines.push(self.fact("Also", &also));
+        self.blocks(lines, &line.self_allocated);
         lines.push(Line::default());
     }
 
@@ -143,6 +144,7 @@ impl Page<'_> {
         let peak = mib_unit(process.peak);
         lines.push(self.fact("RSS", &format!("{before} → {after} (peak {peak})")));
         self.law(lines);
+        self.blocks(lines, &process.allocated());
         let lost = match process.lost_events {
             0 => "none lost".to_owned(),
             lost => format!(
@@ -172,6 +174,25 @@ impl Page<'_> {
         for note in &process.notes {
             lines.push(self.fact("Note", note));
         }
+    }
+
+    /// What the allocator lens counted, where it looks.
+    fn blocks(&self, lines: &mut Vec<Line<'static>>, allocated: &Allocated) {
+        let Some(lens) = &self.process.lens else { return };
+        let about = if lens.is_exact() { "" } else { "about " };
+        let (all, once) = (allocated.all, allocated.temporary.count);
+        let blocks = format!(
+            "{about}{} allocated with {}, {once} freed at once",
+            all.count,
+            mib_unit(all.bytes)
+        );
+        lines.push(self.fact("Blocks", &blocks));
+        let live = if lens.frees_seen {
+            format!("{} live with {}", allocated.live(), mib_unit(allocated.live_bytes()))
+        } else {
+            "what is live is not known (--exact)".to_owned()
+        };
+        lines.push(self.fact("", &live));
     }
 
     /// Before attach + lines + unattributed = RSS now, for each kind of memory.

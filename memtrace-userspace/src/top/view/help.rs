@@ -7,7 +7,7 @@ use super::frame::missing;
 use super::palette::Palette;
 use super::trend::LEGEND;
 
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("↑ ↓ j k", "move; also Page Up, Page Down, Home, End"),
     ("Enter", "open a line to its callers, or close it (also → ←)"),
     ("v", "its source; n and N go to the next line with figures"),
@@ -16,7 +16,8 @@ const KEYS: [(&str, &str); 17] = [
     ("Esc", "back; all processes again; no filter"),
     ("/", "filter: words that must be in file, line or function;"),
     ("", "!word must not be. Enter keeps it, Esc takes it back"),
-    ("g", "figures: net, grown, resident"),
+    ("g", "figures: net, grown, resident;"),
+    ("", "with --lens allocator also live and allocated"),
     ("c", "self (the line alone) or cumulative (what it called, too)"),
     ("o", "order: size, rate, events, place"),
     ("w", "rates over 10 or 60 windows"),
@@ -27,10 +28,12 @@ const KEYS: [(&str, &str); 17] = [
     ("q, Ctrl-C", "end; the processes run on as if nothing had been"),
 ];
 
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 12] = [
     ("Self net", "RSS that the line grew, less what of that was given back"),
     ("grown", "what it grew, whatever became of it"),
     ("resident", "of that, what is still in RSS"),
+    ("live", "allocated and not freed, be it resident or not"),
+    ("allocated", "what it asked the allocator for"),
     ("MiB/min", "growth of that figure a minute, over the last windows"),
     ("Trend", "growth in each window, the newest at the right:"),
     ("", LEGEND[0]),

@@ -118,20 +118,20 @@ function box(node, from, width, level, kind) {
   const { place } = node;
   const line = place === null ? null : flame.process.lineOf.get(place.index);
   const colour = line?.colour && node.self * 2 >= node.value ? `coloured c${line.colour}` : "";
-  const kinds = ["box", kind, colour, place?.library ? "library" : "", node === flame.root ? "root" : ""];
+  const kinds = ["box", kind, colour, place?.library ? "library" : "", place?.native ? "native" : "", node === flame.root ? "root" : ""];
   const made = element("div", { role: "treeitem", tabindex: "-1", class: kinds.filter((each) => each !== "").join(" "),
     "aria-level": level + 1, "aria-label": `${words(node)}, ${flameAmount(node.value)}`,
     style: { left: `${from * 100}%`, width: `${width * 100}%`, "--level": level } });
   if (place === null) made.append(words(node));
   else if (!kind.includes("blank")) {
-    made.append(element("b", { text: place.name }), ` ${place.base}:${place.line}`);
+    made.append(element("b", { text: place.name }), ` ${place.where}`);
   }
   flame.shown.set(made, node);
   return made;
 }
 
 const words = (node) => (node.place === null ? `all lines, ${flame.measure}`
-  : `${node.place.name}, ${node.place.base}:${node.place.line}`);
+  : `${node.place.name}, ${node.place.where}`);
 
 function boxOf(node) {
   for (const [made, each] of flame.shown) if (each === node) return made;
@@ -145,7 +145,7 @@ function tell(node) {
   const line = node.place === null ? null : flame.process.lineOf.get(node.place.index);
   const parts = [element("strong", { text: flameAmount(node.value) }), ` ${shares.join(", ")} `];
   if (node.place === null) parts.push(element("span", { text: `all lines, ${flame.measure}` }));
-  else parts.push(line ? placeLink(line) : "", element("span", { class: "in", text: node.place.name }));
+  else parts.push(line ? placeLink(line) : `${node.place.where} `, element("span", { class: "in", text: node.place.name }));
   flame.told.replaceChildren(...parts);
 }
 

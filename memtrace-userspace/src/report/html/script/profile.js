@@ -19,13 +19,21 @@ function readProfile() {
   });
   const places = raw.places.map(([of, line], index) => {
     const { file, base, name, library } = functions[of];
-    return { index, of, line, file, base, name, library, words: `${file}:${line} ${name}`.toLowerCase() };
+    return { index, of, line, file, base, name, library, where: `${base}:${line}`, words: `${file}:${line} ${name}`.toLowerCase() };
   });
-  const processes = raw.processes.map((process, index) => readProcess(raw, places, process, index));
+  const natives = raw.natives.map((row, index) => readNative(raw, row, index));
+  const processes = raw.processes.map((process, index) => readProcess(raw, { places, natives }, process, index));
   return { ...raw, functions, places, processes, kernel: raw.texts[raw.kernel] };
 }
 
-function readProcess(raw, places, process, index) {
+/** A native function; it stands where a place does in a flame graph, and is no line. */
+function readNative(raw, [name, library, file, line], index) {
+  const [text, home, source] = [raw.texts[name], raw.texts[library], raw.texts[file]];
+  const where = source === "" ? home : `${source}:${line} in ${home}`;
+  return { index: `native ${index}`, name: text, where, native: true, words: `${where} ${text}`.toLowerCase() };
+}
+
+function readProcess(raw, { places, natives }, process, index) {
   const text = (number) => (number === null ? null : raw.texts[number]);
   const read = {
     ...process,
@@ -63,13 +71,22 @@ function readProcess(raw, places, process, index) {
   coloured.forEach((line, at) => {
     line.colour = at + 1;
   });
-  read.stacks = process.full.stacks.map(([grown, net, resident, events, frames]) => (
-    { grown, net, resident, events, frames: frames.map((place) => places[place]) }));
+  read.stacks = process.full.stacks.map(([grown, net, resident, events, frames, above]) => (
+    { grown, net, resident, events,
+      frames: [...above.map((frame) => natives[frame]), ...frames.map((place) => places[place])] }));
+  read.allocations = readAllocations(process.full.allocations, read, text);
   read.unattributed = process.full.unattributed.map(([reason, meaning, name, split, events]) => (
     { reason: text(reason), meaning: text(meaning), name: text(name), net: total(split), split, events }));
   read.sources = new Map(process.full.sources.map(({ function: of, note, parts }) => (
     [of, { note: text(note), parts: parts.map(([first, lines]) => [first, lines.map(text)]) }])));
   return read;
+}
+
+function readAllocations(raw, process, text) {
+  if (raw === null) return null;
+  const rows = raw.rows.map(([place, reason, live, blocks, oldest, allocated, allocations, interval, temporary]) => (
+    { line: process.lineOf.get(place) ?? null, reason: text(reason), live, blocks, oldest, allocated, allocations, interval, temporary }));
+  return { ...raw, sentences: raw.sentences.map(text), rows };
 }
 
 /** A name that fits into a row; its whole is in the title. */

@@ -11,6 +11,7 @@ function choose(index) {
   showSummary(process);
   showCourse(process);
   showLines(process);
+  showAllocations(process);
   showFlame(process);
   showSource(process);
   showUnattributed(process);

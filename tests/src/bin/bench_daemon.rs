@@ -1,0 +1,142 @@
+//! What `memtrace daemon` carries and what that costs, against the bars of its promise (issue 4).
+//!
+//! Bars are printed as passed or failed; only `--enforce` turns a failure into exit code 1. Needs
+//! root, a release build of memtrace (made here unless `MEMTRACE_BIN` names one) and a quiet machine.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use harness::daemon::{self, Daemon};
+use harness::interpreters::{self, Interpreter};
+use harness::load::short::Programs;
+use harness::memtrace::{self, Build};
+use harness::{Context, Result, check, resources};
+use serde_json::{Value, json};
+
+/// Measures what the daemon carries.
+#[derive(Parser)]
+struct Arguments {
+    /// A tenth of everything
+    #[arg(long)]
+    quick: bool,
+    /// Exit with 1 when a bar is missed
+    #[arg(long)]
+    enforce: bool,
+    /// Only these interpreters, by path or version [default: all that are supported, in turn]
+    #[arg(long, value_delimiter = ',')]
+    python: Vec<String>,
+    /// Only these cases (short)
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Processes at a time, of those that are short
+    #[arg(long, default_value_t = 4)]
+    at_once: usize,
+    /// Where the figures go as JSON [default: bench_daemon.json in the build folder]
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+}
+
+struct Verdict {
+    name: &'static str,
+    passed: bool,
+    line: String,
+    json: Value,
+}
+
+/// Programs that start, allocate and end.
+const SHORT: usize = 2000;
+/// How much of their growth has to be named by file and line.
+const SHORT_BAR: f64 = 0.999;
+
+fn short(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
+    let tag = daemon::tag();
+    let programs = Programs::new(&tag)?;
+    let config = "[http]\nlisten = \"127.0.0.1:0\"\n";
+    let daemon = Daemon::start_with(Build::Release, config)?;
+    let count = if arguments.quick { SHORT / 10 } else { SHORT };
+    let ran = programs.run(pythons, count, arguments.at_once)?;
+    daemon.next_window()?;
+    let report = daemon.report("")?;
+    if let Err(error) = check::law(&report) {
+        for p in report.processes.iter().filter(|p| p.unattributed_net("remainder") != 0) {
+            eprintln!(
+                "pid {} events {} lost {} {}  after {} python {:?} {}",
+                p.pid,
+                p.events,
+                p.lost_events,
+                p.lost_bytes,
+                p.rss_after_bytes,
+                p.python,
+                p.unattributed
+                    .iter()
+                    .map(|u| format!("({} {} {})", u.reason, u.name, u.net_bytes))
+                    .collect::<String>()
+            );
+        }
+        eprintln!("{}", error.to_string().lines().next().unwrap_or_default());
+    }
+    let lost: u64 = report.processes.iter().map(|process| process.lost_events).sum();
+    let (named, own) = (programs.named(&report)?, daemon.overview()?["own"].clone());
+    let share = named.share(&ran);
+    daemon.stop()?;
+    let line = format!(
+        "{:.3} % (bar {:.1}) of {count} processes' growth; {} of them known, {} short of all; \
+         {} bytes on another's line; {:.0} a second; {lost} events lost",
+        share * 100.0,
+        SHORT_BAR * 100.0,
+        named.processes,
+        named.short_of_all,
+        named.on_others,
+        count as f64 / ran.took.as_secs_f64(),
+    );
+    let json = json!({"share": share, "bar": SHORT_BAR, "processes": count, "known": named.processes,
+        "short_of_all": named.short_of_all, "on_others_bytes": named.on_others,
+        "took_s": ran.took.as_secs_f64(), "lost_events": lost, "own": own});
+    let passed = share >= SHORT_BAR && named.on_others == 0;
+    Ok(Verdict { name: "short-lived processes named", passed, line, json })
+}
+
+fn run() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    resources::root()?;
+    let mut pythons = interpreters::supported()?;
+    pythons.retain(|python| !python.is_launched());
+    if !arguments.python.is_empty() {
+        let named = |python: &Interpreter| {
+            let path = python.path.to_string_lossy();
+            arguments.python.iter().any(|it| path == it.as_str() || python.version_text() == *it)
+        };
+        pythons.retain(named);
+    }
+    pythons.first().context("no such interpreter")?;
+    println!("memtrace {}", memtrace::binary(Build::Release)?.display());
+    let wanted =
+        |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|it| it == name);
+    type Case = fn(&Arguments, &[Interpreter]) -> Result<Verdict>;
+    let cases: [(&str, Case); 1] = [("short", short)];
+    let mut verdicts = Vec::new();
+    for (name, case) in cases.into_iter().filter(|(name, _)| wanted(name)) {
+        let verdict = case(&arguments, &pythons).context(name)?;
+        let word = if verdict.passed { "passed" } else { "FAILED" };
+        println!("{word}  {:<28} {}", verdict.name, verdict.line);
+        verdicts.push(verdict);
+    }
+    let output = arguments.output.unwrap_or(resources::target_folder().join("bench_daemon.json"));
+    let figures: Vec<Value> = verdicts
+        .iter()
+        .map(|one| json!({"name": one.name, "passed": one.passed, "figures": one.json}))
+        .collect();
+    let whole = json!({"quick": arguments.quick, "bars": figures});
+    std::fs::write(&output, serde_json::to_string_pretty(&whole)?)?;
+    println!("figures in {}", output.display());
+    let failed = verdicts.iter().any(|verdict| !verdict.passed);
+    Ok(if failed && arguments.enforce { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("bench_daemon: {error:#}");
+        ExitCode::FAILURE
+    })
+}
