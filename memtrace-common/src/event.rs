@@ -92,7 +92,7 @@ pub struct Growth {
 }
 const _: () = assert!(size_of::<Growth>() == 40);
 
-/// System calls that give memory back, by their x86-64 numbers.
+/// System calls that give memory back, by their x86-64 numbers; on other machines they get these.
 pub mod call {
     /// `mmap` over an existing mapping (`MAP_FIXED`)
     pub const MMAP: u16 = 9;
@@ -104,6 +104,8 @@ pub mod call {
     pub const MREMAP: u16 = 25;
     /// `madvise`
     pub const MADVISE: u16 = 28;
+    /// Any other, where the numbers are not x86-64's
+    pub const OTHER: u16 = 0xfffe;
     /// Not a system call: a page replaced by its own copy in a fault (file page → private page)
     pub const FAULT: u16 = 0xffff;
 }

@@ -6,18 +6,19 @@
 /// An offset that this interpreter does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// How a thread's `PyThreadState*` is found from its thread pointer (`fsbase`).
+/// How a thread's `PyThreadState*` is found from its thread pointer (`fsbase`, `tpidr_el0`).
 #[repr(u32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// Not known: no walk.
     Unknown = 0,
-    /// `*(fsbase + first)`: glibc's first-level thread-specific data, or static TLS.
+    /// `*(pointer + first)`: glibc's first-level thread-specific data, or static TLS.
     Direct = 1,
-    /// `*(*(fsbase + first) + second)`: glibc keys from 32, and musl.
+    /// `*(*(pointer + first) + second)`: glibc keys from 32, and musl.
     TwoLevel = 2,
-    /// The pthread key is read from `key_address` at each event (glibc's layout), because the
-    /// interpreter had not made it yet when the process was met.
+    /// The pthread key is read from `key_address` at each event, because the interpreter had not made
+    /// it yet when the process was met. glibc's thread-specific data: the first level is at
+    /// `pointer + first`, the second at `pointer + second`.
     KeyAt = 3,
     /// Bound by the frame-evaluation probe: a map from thread id to thread state.
     Bound = 4,
@@ -28,6 +29,9 @@ pub const FLAG_INSTR_IS_INDEX: u32 = 2;
 
 /// A thread may change its thread state while it runs: there are several interpreters.
 pub const FLAG_SLOT_MOVES: u32 = 4;
+
+/// `thread_id` is `thread_below` bytes below the thread pointer, not the thread pointer itself.
+pub const FLAG_THREAD_BELOW: u32 = 8;
 
 /// The layout is another process's of the same interpreter: a thread state counts only when it says that
 /// it is this thread's.
@@ -115,11 +119,21 @@ pub struct PyLayout {
     pub bytes_length: u32,
     /// `PyBytesObject.ob_sval`.
     pub bytes_data: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// Bytes from `thread_id` to the thread pointer, with [`FLAG_THREAD_BELOW`].
+    pub thread_below: u32,
 }
 
 impl PyLayout {
+    /// The `thread_id` of the thread with this thread pointer.
+    #[inline(always)]
+    #[must_use]
+    pub fn thread_of(&self, thread_pointer: u64) -> u64 {
+        if self.flags & FLAG_THREAD_BELOW == 0 {
+            return thread_pointer;
+        }
+        thread_pointer.wrapping_sub(self.thread_below as u64)
+    }
+
     /// No interpreter: every walk ends at once with [`crate::outcome::Outcome::NotPython`].
     pub const NONE: Self = Self {
         slot: Slot::Unknown as u32,
@@ -155,7 +169,7 @@ impl PyLayout {
         str_compact: 56,
         bytes_length: 16,
         bytes_data: 32,
-        reserved: 0,
+        thread_below: 0,
     };
 }
 

@@ -30,8 +30,8 @@ pub struct KernelLayout {
     pub task_signal: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
-    /// `task_struct.thread` + `thread_struct.fsbase`
-    pub task_fsbase: u32,
+    /// The thread pointer in `task_struct.thread`: `fsbase`, `uw.tp_value` on aarch64.
+    pub task_thread_pointer: u32,
     /// `mm_struct.rss_stat`
     pub mm_rss_stat: u32,
     /// size of `percpu_counter`
@@ -58,9 +58,19 @@ pub struct KernelLayout {
     pub mm_number: u32,
     /// `mm_struct.context.tlb_gen`: how often its processors' translations became void.
     pub mm_generation: u32,
+    /// [`X86_64`] or [`AARCH64`].
+    pub machine: u32,
+    /// `pt_regs.syscallno` (aarch64).
+    pub regs_call: u32,
 }
 
-const _: () = assert!(size_of::<KernelLayout>() == 80);
+const _: () = assert!(size_of::<KernelLayout>() == 88);
+
+/// [`KernelLayout::machine`]: x86-64.
+pub const X86_64: u32 = 0;
+/// [`KernelLayout::machine`]: aarch64. It has no tracepoint for page faults, and its page tables
+/// are not walked.
+pub const AARCH64: u32 = 1;
 
 /// How the kernel side finds where the kernel has its mapping of all RAM: it looks for two words
 /// of user space's own memory by walking its page tables.

@@ -273,7 +273,7 @@ pub fn begin<M: ReadMemory>(
 }
 
 /// The running frame of a thread whose state was found before: one read brings the frame and
-/// `thread_id`, which is the thread pointer (glibc's `pthread_self`) as long as the state is this
+/// `thread_id`, which the thread pointer tells (glibc's `pthread_self`) as long as the state is this
 /// thread's. 0 when it is not, or has no frames: then the slot is to be asked again (a thread of a
 /// C program that has left Python has none, and its state may be freed).
 #[inline(always)]
@@ -294,7 +294,7 @@ fn frame_of_known<M: ReadMemory>(
         if page != 0 {
             let at = page + (at & (PAGE - 1));
             let (head, thread_id) = (memory.load(at), memory.load(at + u64::from(span)));
-            return if thread_id == thread_pointer {
+            return if thread_id == layout.thread_of(thread_pointer) {
                 frame_of(memory, layout, head, walk)
             } else {
                 0
@@ -306,7 +306,11 @@ fn frame_of_known<M: ReadMemory>(
         return 0;
     }
     let (head, thread_id) = (walk.word(0), walk.word(u64::from(span)));
-    if thread_id == thread_pointer { frame_of(memory, layout, head, walk) } else { 0 }
+    if thread_id == layout.thread_of(thread_pointer) {
+        frame_of(memory, layout, head, walk)
+    } else {
+        0
+    }
 }
 
 /// The frame that runs, from what the thread state names: the frame itself, or a structure that

@@ -5,13 +5,15 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use memtrace_common::event::{Copied, Growth, Returned, call, context, tag};
 use memtrace_common::limits::TIMED_ONE_IN;
+use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
     ANON, COUNTERS, FILE, LIVE, NOT_WALKED, SHMEM, SWAP, Space, Thread,
 };
 use memtrace_common::walk::afresh;
 
+use crate::machine::Fault;
 use crate::maps::{PROCESSES, SPACES, field, scratch, thread};
-use crate::memory::load_kernel;
+use crate::memory::{UserMemory, load_kernel};
 use crate::task::{Call, Current, current_ids};
 use crate::{atomic, counter, emit, native, stack};
 
@@ -237,34 +239,58 @@ fn given_back(space: &mut Space, change: &Change, stack: u64, thread: Option<&Th
 /// for the change of RSS that may follow.
 #[inline(always)]
 pub fn faulted(address: u64, error: u64) {
-    let (tgid, tid) = current_ids();
-    let Some(thread) = thread(tid) else { return };
+    let ids = current_ids();
+    let Some(thread) = remember(ids.1, address, error & IN_USER_MODE == 0) else { return };
+    if error & WRITE_TO_PRESENT == WRITE_TO_PRESENT
+        && let Some(space) = sharing_space(ids.0)
+    {
+        copied(space, ids.1, thread, address);
+    }
+}
+
+/// The same where nothing says what kind of access it was. A page that is there all the same was
+/// written to; that its neighbour in the process brought it this moment can't be told from it.
+#[inline(always)]
+pub fn faulted_somehow(fault: Fault) {
+    let ids = current_ids();
+    let address = fault.address;
+    let Some(thread) = remember(ids.1, address, fault.in_kernel) else { return };
+    let Some(space) = sharing_space(ids.0) else { return };
+    let mut byte = 0u8;
+    // SAFETY: one byte into a byte.
+    if unsafe { UserMemory.read_raw(address, &raw mut byte, 1) } {
+        copied(space, ids.1, thread, address);
+    }
+}
+
+/// Remembers the fault on the thread, if it is a target's.
+#[inline(always)]
+fn remember(tid: u32, address: u64, in_kernel: bool) -> Option<&'static mut Thread> {
+    let thread = thread(tid)?;
     // Kernel addresses (vmalloc, probes) are none of the target's memory.
     if address as i64 <= 0 {
-        return;
+        return None;
     }
-    let in_kernel = error & IN_USER_MODE == 0;
     if in_kernel && scratch().is_none_or(|scratch| scratch.busy != 0) {
-        return;
+        return None;
     }
     thread.fault = address;
     thread.fault_in_kernel = u64::from(in_kernel);
-    if error & WRITE_TO_PRESENT == WRITE_TO_PRESENT {
-        copied((tgid, tid), thread, address);
-    }
+    Some(thread)
+}
+
+/// The process's space, if it has forked or been forked: then it may share pages.
+#[inline(always)]
+fn sharing_space(tgid: u32) -> Option<&'static mut Space> {
+    let process = PROCESSES.get_ptr(tgid)?;
+    // SAFETY: map memory, as in `changed`.
+    let space = unsafe { &mut *SPACES.get_ptr_mut((*process).mm)? };
+    if space.state != LIVE || space.shared == 0 { None } else { Some(space) }
 }
 
 /// A write to a present page of a process that has forked: a private copy will be made.
 #[inline(always)]
-fn copied((tgid, tid): (u32, u32), thread: &mut Thread, address: u64) {
-    let Some(process) = PROCESSES.get_ptr(tgid) else { return };
-    // SAFETY: map memory.
-    let Some(space) = SPACES.get_ptr_mut(unsafe { (*process).mm }) else { return };
-    // SAFETY: as in `changed`.
-    let space = unsafe { &mut *space };
-    if space.state != LIVE || space.shared == 0 {
-        return;
-    }
+fn copied(space: &mut Space, tid: u32, thread: &mut Thread, address: u64) {
     let stack = stack::current(space, Current::task(), Some(thread), true);
     let header = emit::header(tag::COPIED, space.id);
     emit::send(space, &Copied { header, address, stack, tid, reserved: 0 });

@@ -14,6 +14,7 @@ mod counter;
 mod emit;
 mod growth;
 mod lifecycle;
+mod machine;
 mod mapping;
 mod maps;
 mod memory;
@@ -23,8 +24,8 @@ mod recognise;
 mod stack;
 mod task;
 
-use aya_ebpf::macros::{raw_tracepoint, uprobe, uretprobe};
-use aya_ebpf::programs::{ProbeContext, RawTracePointContext, RetProbeContext};
+use aya_ebpf::macros::{perf_event, raw_tracepoint, uprobe, uretprobe};
+use aya_ebpf::programs::{PerfEventContext, ProbeContext, RawTracePointContext, RetProbeContext};
 use aya_log_ebpf::debug;
 use memtrace_common::limits::MAX_CPUS;
 
@@ -40,6 +41,13 @@ pub fn rss_stat(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "page_fault_user")]
 pub fn page_fault(ctx: RawTracePointContext) -> i32 {
     growth::faulted(ctx.arg(0), ctx.arg(2));
+    0
+}
+
+/// A page fault, by the software event, where there is no tracepoint for it (aarch64).
+#[perf_event]
+pub fn page_fault_event(ctx: PerfEventContext) -> u32 {
+    growth::faulted_somehow(machine::fault(&ctx));
     0
 }
 
@@ -75,14 +83,14 @@ pub fn sched_process_exit(_ctx: RawTracePointContext) -> i32 {
 /// A code object is freed: (PyObject *).
 #[uprobe]
 pub fn code_dealloc(ctx: ProbeContext) -> u32 {
-    lifecycle::code_freed(ctx.arg(0).unwrap_or(0));
+    lifecycle::code_freed(machine::arguments(&ctx)[0]);
     0
 }
 
 /// A frame is evaluated: (PyThreadState *, …).
 #[uprobe]
 pub fn eval_frame(ctx: ProbeContext) -> u32 {
-    lifecycle::frame_evaluated(ctx.arg(0).unwrap_or(0));
+    lifecycle::frame_evaluated(machine::arguments(&ctx)[0]);
     0
 }
 
@@ -117,14 +125,14 @@ pub fn yard(ctx: ProbeContext) -> u32 {
 /// A frame is evaluated: (PyThreadState *, frame, …), from CPython 3.9 on.
 #[uprobe]
 pub fn calls(ctx: ProbeContext) -> u32 {
-    calls::evaluated(ctx.arg(1).unwrap_or(0));
+    calls::evaluated(machine::arguments(&ctx)[1]);
     0
 }
 
 /// A frame is evaluated: (PyFrameObject *, …), up to CPython 3.8.
 #[uprobe]
 pub fn calls_of_frame(ctx: ProbeContext) -> u32 {
-    calls::evaluated(ctx.arg(0).unwrap_or(0));
+    calls::evaluated(machine::arguments(&ctx)[0]);
     0
 }
 

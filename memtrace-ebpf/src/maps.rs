@@ -25,7 +25,7 @@ pub static KERNEL: KernelLayout = KernelLayout {
     mm_users: 0,
     task_signal: 0,
     signal_live: 0,
-    task_fsbase: 0,
+    task_thread_pointer: 0,
     mm_rss_stat: 0,
     counter_size: 0,
     counter_count: 0,
@@ -39,6 +39,8 @@ pub static KERNEL: KernelLayout = KernelLayout {
     task_exit_code: 0,
     mm_number: 0,
     mm_generation: 0,
+    machine: 0,
+    regs_call: 0,
 };
 
 /// A field of [`KERNEL`], read as it is now and not as it was compiled.

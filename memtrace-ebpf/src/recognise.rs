@@ -16,10 +16,10 @@ use memtrace_common::recognise::{
 };
 use memtrace_common::settings::{LIVE, Space};
 
-use crate::emit;
 use crate::maps::SPACES;
 use crate::memory::{UserMemory, read_kernel};
 use crate::task::{Current, Task};
+use crate::{emit, machine};
 
 /// Written by user space before loading, as `KERNEL`.
 #[unsafe(no_mangle)]
@@ -62,9 +62,6 @@ pub struct ExecRecord {
     /// The program's arguments.
     pub arguments: [u8; MAX_ARGUMENTS],
 }
-
-/// `pt_regs.r8`, `mmap`'s fifth argument: a descriptor (`arch/x86/include/asm/ptrace.h`).
-const REGS_R8: u64 = 72;
 
 /// More descriptors than that are not looked through.
 const MOST_DESCRIPTORS: u64 = 1 << 20;
@@ -114,7 +111,8 @@ pub fn mapped(mm: u64, address: u64) {
     }
     // SAFETY: the helper takes the task that the other helper returned.
     let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
-    let Some(descriptor) = read_kernel::<u64>(registers + REGS_R8) else { return };
+    // `mmap`'s fifth is a descriptor.
+    let Some(descriptor) = read_kernel(registers + machine::fifth_argument()) else { return };
     let Some(image) = open_file(descriptor).and_then(image_of) else { return };
     if image.is_program == 0 {
         take(space, image, address);

@@ -4,6 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use memtrace_common::settings::regs;
 
+use crate::machine;
 use crate::maps::field;
 use crate::memory::read_kernel;
 
@@ -89,10 +90,11 @@ impl Current {
         self.load(field!(task_exit_code))
     }
 
-    /// Its thread pointer (`fsbase`), right for the running task.
+    /// Its thread pointer. `fsbase` is right for the running task; aarch64's is what it was when the
+    /// task last gave up its CPU.
     #[inline(always)]
     pub fn thread_pointer(self) -> u64 {
-        self.load(field!(task_fsbase))
+        self.load(field!(task_thread_pointer))
     }
 }
 
@@ -106,9 +108,9 @@ pub fn current_ids() -> (u32, u32) {
 /// The running task's system call, from its saved user registers.
 #[repr(C)]
 pub struct Call {
-    /// Its number; -1 in an exception.
+    /// Its number on x86-64; -1 in an exception.
     pub number: i64,
-    /// `rdi`, `rsi`, `rdx`.
+    /// The first three.
     pub arguments: [u64; 3],
     /// 1 when the above has been read.
     pub known: u64,
@@ -120,6 +122,10 @@ impl Call {
     pub fn read(&mut self) {
         // SAFETY: the helper takes the task that the other helper returned.
         let at = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+        if machine::is_aarch64() {
+            self.known = u64::from(machine::read_call(at, &mut self.number, &mut self.arguments));
+            return;
+        }
         const { assert!(regs::ORIG_AX == regs::DX + 24) };
         let Some(words) = read_kernel::<[u64; 4]>(at + regs::DX as u64) else { return };
         self.number = words[3] as i64;

@@ -7,6 +7,7 @@ pub mod btf;
 mod cpu_clock;
 pub mod decode;
 pub mod descriptors;
+mod faults;
 mod files;
 mod lens;
 mod multi;

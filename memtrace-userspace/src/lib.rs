@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod history;
 pub mod kernel;
 pub mod ledger;
+pub mod machine;
 pub mod native;
 pub mod profile;
 pub mod program;

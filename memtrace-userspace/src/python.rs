@@ -25,6 +25,7 @@ pub mod runtime;
 mod settle;
 pub mod slot;
 pub mod text;
+pub mod thread_area;
 mod tls;
 pub mod version;
 

@@ -24,6 +24,7 @@ mod recognise;
 mod target;
 mod targets;
 mod thinning;
+mod visit;
 mod windows;
 mod yardstick;
 
@@ -48,6 +49,7 @@ use crate::history::entry::SpaceId;
 use crate::history::{Entry, Head};
 use crate::kernel::support::{self, SupportError};
 use crate::kernel::{KernelError, Options, Probes, Ring, decode};
+use crate::machine::{HERE, Machine, NotHere};
 use crate::profile::Profile;
 use crate::python::Images;
 use crate::python::Interpreter;
@@ -108,6 +110,9 @@ pub enum SessionError {
         /// Why not.
         source: std::io::Error,
     },
+    /// This machine.
+    #[error(transparent)]
+    NotHere(#[from] NotHere),
     /// The event loop itself.
     #[error("waiting for events: {0}")]
     Wait(std::io::Error),
@@ -182,6 +187,10 @@ impl Session {
     /// [`KernelError`].
     pub fn open(plan: &Plan) -> Result<Self, SessionError> {
         support::require()?;
+        if plan.options.native && HERE != Machine::X86_64 {
+            let instead = "trace without it, for Python's lines";
+            return Err(NotHere { what: "--native", instead }.into());
+        }
         let (mut probes, ring) = Probes::load(&plan.options)?;
         let measuring = plan.max_overhead.map(Measuring::start);
         if plan.machine {

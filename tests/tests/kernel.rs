@@ -1,6 +1,7 @@
 //! What depends on the kernel's version: from 6.2 on memtrace traces, before it refuses with the
 //! reason and does nothing at all. `cargo xtask vm` runs this on several kernels.
 
+use ::memtrace::machine::{HERE, Machine};
 use harness::attach::Tracer;
 use harness::bpf::{self, Loads};
 use harness::interpreters::newest;
@@ -96,5 +97,27 @@ fn a_look_needs_no_bpf() -> Result<()> {
     let file = program("resident.py");
     let name = file.to_string_lossy();
     ensure!(listed.stdout.contains(&*name), "{name} is not in {}", listed.stdout);
+    Ok(())
+}
+
+/// `--native` works on x86-64 only; elsewhere a sentence says so, and nothing is traced.
+#[test]
+fn native_frames_are_had_or_refused_in_words() -> Result<()> {
+    resources::root()?;
+    let target = Target::start(&newest()?, "resident.py", &["keeps"])?;
+    let pid = target.pid.to_string();
+    let arguments = ["attach", &*pid, "--native", "--duration", "100ms"];
+    let output = finish(&mut memtrace::command(arguments)?)?;
+    match HERE {
+        Machine::X86_64 => {
+            output.expect_code(0)?;
+        }
+        Machine::Aarch64 => {
+            output.expect_code(1)?;
+            let refusal = "--native is not supported on aarch64";
+            ensure!(output.stderr.contains(refusal), "{:?}", output.stderr);
+            ensure!(output.stdout.is_empty(), "it reported all the same: {:?}", output.stdout);
+        }
+    }
     Ok(())
 }

@@ -4,7 +4,9 @@
 //! nor its dpkg learn of it. Signatures are always verified; whether an old index is taken is the
 //! machine's own setting. It installs nothing; what is fetched, and why, is each chore's business.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,7 +33,33 @@ pub(crate) fn mirror(named: Option<&str>) -> Result<String> {
     Ok(found.trim_end_matches('/').to_owned())
 }
 
-/// apt for one suite, with everything of its own, below one folder.
+/// An archive, and the suite that is taken from it.
+#[derive(Clone)]
+pub(crate) struct Archive {
+    mirror: String,
+    suite: String,
+}
+
+/// The archives and suites that this machine's own apt takes Debian from, updates and security included.
+pub(crate) fn archives() -> Result<Vec<Archive>> {
+    let format = "$(ORIGIN)|$(COMPONENT)|$(REPO_URI)|$(RELEASE)";
+    let answer = process::ask(Command::new("apt-get").args(["indextargets", "--format", format]));
+    let answer = answer.context("`apt-get indextargets` failed; this needs Debian's apt")?;
+    let named: BTreeSet<_> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("Debian|main|")?.split_once('|'))
+        .collect();
+    if named.is_empty() {
+        bail!("this machine's apt has no index of a Debian archive: run `apt-get update`");
+    }
+    let archive = |(mirror, suite): (&str, &str)| Archive {
+        mirror: mirror.trim_end_matches('/').to_owned(),
+        suite: suite.to_owned(),
+    };
+    Ok(named.into_iter().map(archive).collect())
+}
+
+/// apt for some suites, with everything of its own, below one folder.
 pub(crate) struct Apt {
     folder: PathBuf,
     settings: PathBuf,
@@ -39,8 +67,19 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Makes its folder; nothing is fetched yet.
+    /// For one suite and this machine's architecture. Makes its folder; nothing is fetched yet.
     pub(crate) fn new(folder: &Path, mirror: &str, suite: &str) -> Result<Self> {
+        Self::of(folder, mirror, suite, "amd64")
+    }
+
+    /// For one suite.
+    pub(crate) fn of(folder: &Path, mirror: &str, suite: &str, architecture: &str) -> Result<Self> {
+        let archive = Archive { mirror: mirror.to_owned(), suite: suite.to_owned() };
+        Self::with(folder, &[archive], architecture)
+    }
+
+    /// For these archives, as if on a machine of this architecture.
+    pub(crate) fn with(folder: &Path, archives: &[Archive], architecture: &str) -> Result<Self> {
         for tool in ["apt-get", "apt-cache", "dpkg-deb"] {
             if process::find_program(tool).is_none() {
                 bail!("`{tool}` is not on PATH; this needs apt and dpkg");
@@ -58,7 +97,7 @@ impl Apt {
         let apt = Self {
             folder: folder.to_owned(),
             settings: folder.join("apt.conf"),
-            suite: suite.to_owned(),
+            suite: archives.iter().map(|it| &*it.suite).collect::<Vec<_>>().join(", "),
         };
         let own = folder.display();
         // Read last, after the machine's settings, of which proxies and the like stay in force;
@@ -66,17 +105,21 @@ impl Apt {
         let settings = format!(
             "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n\
              #clear APT::Update::Post-Invoke-Success;\n#clear APT::Default-Release;\n\
-             Dir::State \"{own}/state/\";\nDir::State::lists \"{own}/state/lists/\";\n\
+             #clear APT::Architectures;\n             Dir::State \"{own}/state/\";\nDir::State::lists \"{own}/state/lists/\";\n\
              Dir::State::status \"{own}/state/status\";\nDir::Cache \"{own}/cache/\";\n\
              Dir::Cache::archives \"{own}/cache/archives/\";\nDir::Log \"{own}/log/\";\n\
              Dir::Etc::sourcelist \"{own}/sources.list\";\nDir::Etc::sourceparts \"{own}/none\";\n\
              Dir::Etc::preferences \"{own}/preferences\";\n\
              Dir::Etc::preferencesparts \"{own}/none\";\n\
+             APT::Architecture \"{architecture}\";\nAPT::Architectures {{ \"{architecture}\"; }};\n\
              APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"root\";\n\
              Acquire::Languages \"none\";\nAcquire::AllowInsecureRepositories \"false\";\n\
              APT::Get::AllowUnauthenticated \"false\";\npkgCacheGen::ForceEssential \",\";\n",
         );
-        let source = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+        let line = |Archive { mirror, suite }: &Archive| {
+            format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n")
+        };
+        let source: String = archives.iter().map(line).collect();
         let status = folder.join("state/status");
         for (file, text) in [
             (&apt.settings, &*settings),
@@ -128,11 +171,18 @@ impl Apt {
 
     /// Fetches one package alone.
     pub(crate) fn download(&self, package: &str) -> Result<PathBuf> {
+        self.download_as(package, package)
+    }
+
+    /// The same, in this version.
+    pub(crate) fn download_version(&self, package: &str, version: &str) -> Result<PathBuf> {
+        self.download_as(package, &format!("{package}={version}"))
+    }
+
+    fn download_as(&self, package: &str, wanted: &str) -> Result<PathBuf> {
         let folder = self.archives();
-        process::run(
-            self.command("apt-get").current_dir(&folder).args(["download", "-q", package]),
-        )
-        .with_context(|| format!("{package} could not be downloaded"))?;
+        process::run(self.command("apt-get").current_dir(&folder).args(["download", "-q", wanted]))
+            .with_context(|| format!("{wanted} could not be downloaded"))?;
         let is_it = |file: &PathBuf| {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             name.strip_prefix(package).is_some_and(|rest| rest.starts_with('_'))
@@ -158,5 +208,25 @@ pub(crate) fn unpack(package: &Path, folder: &Path) -> Result<()> {
     if !unpacked.context("cannot start dpkg-deb")?.success() {
         bail!("dpkg-deb could not unpack {}", package.display());
     }
+    Ok(())
+}
+
+/// Unpacks every package of a folder into a new root, with the links that Debian's `base-files`
+/// would make.
+pub(crate) fn unpack_all(archives: &Path, root: &Path) -> Result<()> {
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        let own = root.join("usr").join(name);
+        fs::create_dir_all(&own).with_context(|| format!("cannot make {}", own.display()))?;
+        symlink(format!("usr/{name}"), root.join(name)).context("cannot link to usr")?;
+    }
+    let mut packages = 0;
+    for entry in fs::read_dir(archives).context("cannot list the downloaded packages")? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "deb") {
+            unpack(&file, root)?;
+            packages += 1;
+        }
+    }
+    println!("debian: {packages} packages unpacked into {}", root.display());
     Ok(())
 }

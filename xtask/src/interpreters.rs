@@ -6,7 +6,7 @@
 //! interpreter: same pid, same streams. It installs nothing, and a complete set is not fetched again.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -101,31 +101,11 @@ fn fetch(options: &Options, folder: &Path) -> Result<()> {
         .flat_map(|one| [format!("python{one}-minimal"), format!("libpython{one}-stdlib")]);
     apt.download_with_dependencies(packages.chain(ALSO.map(str::to_owned)))?;
     let sid = folder.join("sid");
-    unpack(&apt.archives(), &sid)?;
+    debian::unpack_all(&apt.archives(), &sid)?;
     apt.remove()?;
     for series in series {
         write_launcher(folder, &sid, series)?;
     }
-    Ok(())
-}
-
-/// Unpacks every package of a folder into a new root, with the links that Debian's `base-files`
-/// would make.
-fn unpack(archives: &Path, sid: &Path) -> Result<()> {
-    for name in ["bin", "sbin", "lib", "lib64"] {
-        let own = sid.join("usr").join(name);
-        fs::create_dir_all(&own).with_context(|| format!("cannot make {}", own.display()))?;
-        symlink(format!("usr/{name}"), sid.join(name)).context("cannot link to usr")?;
-    }
-    let mut packages = 0;
-    for entry in fs::read_dir(archives).context("cannot list the downloaded packages")? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension == "deb") {
-            debian::unpack(&file, sid)?;
-            packages += 1;
-        }
-    }
-    println!("interpreters: {packages} packages unpacked into {}", sid.display());
     Ok(())
 }
 

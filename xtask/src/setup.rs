@@ -140,8 +140,8 @@ fn missing(purpose: Purpose) -> Vec<Need> {
         needs.extend(missing_viewers());
         needs.extend(Some(mprof::folder()).filter(|folder| !folder.exists()).map(Need::Mprof));
     }
-    if purpose == Purpose::Long && vm::require().is_err() {
-        needs.push(Need::Package(vm::PACKAGE));
+    if purpose == Purpose::Long {
+        needs.extend(vm::missing_package().map(Need::Package));
     }
     if !matches!(purpose, Purpose::Tests | Purpose::Long) {
         let absent = toolchain::PACKAGES.iter().copied().filter(|name| !is_installed(name));

@@ -6,11 +6,14 @@
 //! neither KVM nor root. What came out is written to `docs/kernels.md` when that is asked for
 //! (`page.rs`). What a kernel must be able to do is decided in `suites.rs`.
 
+mod architecture;
+mod cross;
 mod initramfs;
 mod kernels;
 mod machine;
 mod page;
 mod suites;
+mod system;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,7 +22,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::machine::{PACKAGE, require};
+use self::architecture::Architecture;
 use crate::process;
 use kernels::Kernel;
 use machine::Outcome;
@@ -30,10 +33,13 @@ const PYTHON: &str = "/usr/bin/python3";
 /// What was typed.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// The processor that QEMU stands for
+    #[arg(long, value_enum, default_value_t = Architecture::X86_64)]
+    arch: Architecture,
     /// Only Debian's kernels of these suites
-    #[arg(long = "suite", value_name = "SUITE", value_parser = kernels::NAMES)]
+    #[arg(long = "suite", value_name = "SUITE")]
     suites: Vec<String>,
-    /// Fetch the kernels again
+    /// Fetch the kernels again, and what else comes from Debian
     #[arg(long)]
     again: bool,
     /// Debian's archive, where this machine's apt names none
@@ -53,6 +59,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            arch: Architecture::X86_64,
             suites: Vec::new(),
             again: false,
             mirror: None,
@@ -66,16 +73,20 @@ impl Default for Options {
 /// The chore.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let start = Instant::now();
-    require()?;
-    let kernels = kernels::have(&options.suites, options.mirror.as_deref(), options.again)?;
-    let initramfs = initramfs::pack(&options.python, &suites::ALL)?;
+    let arch = options.arch;
+    machine::require(arch)?;
+    if arch == Architecture::Aarch64 {
+        cross::have(options.again)?;
+    }
+    let kernels = kernels::have(arch, &options.suites, options.mirror.as_deref(), options.again)?;
+    let initramfs = initramfs::pack(arch, &options.python, suites::all(arch))?;
     let outcomes = boot_all(&kernels, &initramfs, options.verbose)?;
     for outcome in &outcomes {
         outcome.print();
     }
     println!("vm: {} kernels in {:.1} s", outcomes.len(), start.elapsed().as_secs_f64());
     if options.write {
-        page::write(&outcomes)?;
+        page::write(arch, &outcomes)?;
     }
     let failed: Vec<_> = outcomes
         .iter()
@@ -93,7 +104,12 @@ fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<O
         loop {
             let next = queue.lock().map_or(None, |mut queue| queue.next());
             let Some(kernel) = next else { return Ok(outcomes) };
-            let outcome = machine::boot(kernel, suites::of(kernel.version()), initramfs, verbose);
+            let outcome = machine::boot(
+                kernel,
+                suites::of(kernel.architecture, kernel.version()),
+                initramfs,
+                verbose,
+            );
             outcomes.push(outcome.with_context(|| format!("Linux {}", kernel.release))?);
         }
     };
@@ -109,6 +125,12 @@ fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<O
     let mut outcomes: Vec<_> = worked?.into_iter().flatten().collect();
     outcomes.sort_by_key(|one| kernels.iter().position(|kernel| kernel.suite == one.debian));
     Ok(outcomes)
+}
+
+/// Debian's package of QEMU, where it is missing for this machine's own architecture.
+pub(crate) fn missing_package() -> Option<&'static str> {
+    let own = Architecture::X86_64;
+    machine::require(own).is_err().then(|| own.packages())
 }
 
 /// Where kernels and the initramfs are kept.

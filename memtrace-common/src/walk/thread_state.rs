@@ -4,10 +4,8 @@ use crate::layout::{FLAG_ASSUMED, PyLayout, Slot};
 use crate::memory::ReadMemory;
 use crate::outcome::Outcome;
 
-/// glibc's `struct pthread` (2.36 and 2.43, by disassembly): key < 32 has its value at
-/// `fsbase + 0x310 + 16*key + 8`, others at `*(fsbase + 0x510 + 8*(key/32)) + 16*(key%32) + 8`.
-const GLIBC_FIRST_LEVEL: u64 = 0x310;
-const GLIBC_SECOND_LEVEL: u64 = 0x510;
+/// glibc's thread-specific data (2.36 and 2.43, by disassembly): key < 32 has its value at
+/// `pointer + first + 16*key + 8`, others at `*(pointer + second + 8*(key/32)) + 16*(key%32) + 8`.
 const GLIBC_KEYS_PER_LEVEL: u64 = 32;
 const GLIBC_KEYS: u64 = 1024;
 
@@ -29,7 +27,7 @@ pub fn thread_state<M: ReadMemory>(
     let address = if slot == Slot::Direct as u32 {
         thread_pointer.wrapping_add(layout.slot_first as u64)
     } else if slot == Slot::KeyAt as u32 {
-        key_slot(memory, layout.key_address, thread_pointer)?
+        key_slot(memory, layout, thread_pointer)?
     } else if slot == Slot::TwoLevel as u32 {
         match memory.read_u64(thread_pointer.wrapping_add(layout.slot_first as u64)) {
             Some(0) => return Err(Outcome::NativeThread),
@@ -48,7 +46,7 @@ pub fn thread_state<M: ReadMemory>(
     };
     if layout.flags & FLAG_ASSUMED != 0 {
         let thread = memory.read_u64(own.wrapping_add(u64::from(layout.tstate_thread_id)));
-        if thread != Some(thread_pointer) {
+        if thread != Some(layout.thread_of(thread_pointer)) {
             return Err(Outcome::InterpreterNotStarted);
         }
     }
@@ -61,20 +59,27 @@ pub fn thread_state<M: ReadMemory>(
 /// The slot's address for a key that the interpreter may make at any time (`autoTSSkey`:
 /// u32 `_is_initialized`, u32 `_key`; CPython's `pycore_pystate.h`, `pythread.h`).
 #[inline(always)]
-fn key_slot<M: ReadMemory>(memory: &M, key: u64, thread_pointer: u64) -> Result<u64, Outcome> {
-    let Some(word) = memory.read_u64(key) else { return Err(Outcome::InterpreterNotStarted) };
+fn key_slot<M: ReadMemory>(
+    memory: &M,
+    layout: &PyLayout,
+    thread_pointer: u64,
+) -> Result<u64, Outcome> {
+    let Some(word) = memory.read_u64(layout.key_address) else {
+        return Err(Outcome::InterpreterNotStarted);
+    };
     if word as u32 == 0 {
         return Err(Outcome::InterpreterNotStarted);
     }
     let key = word >> 32;
     if key < GLIBC_KEYS_PER_LEVEL {
-        return Ok(thread_pointer.wrapping_add(GLIBC_FIRST_LEVEL + 16 * key + 8));
+        let first = thread_pointer.wrapping_add(layout.slot_first as u64);
+        return Ok(first.wrapping_add(16 * key + 8));
     }
     if key >= GLIBC_KEYS {
         return Err(Outcome::Unreadable);
     }
-    let level = GLIBC_SECOND_LEVEL + 8 * (key / GLIBC_KEYS_PER_LEVEL);
-    match memory.read_u64(thread_pointer.wrapping_add(level)) {
+    let second = thread_pointer.wrapping_add(layout.slot_second as u64);
+    match memory.read_u64(second.wrapping_add(8 * (key / GLIBC_KEYS_PER_LEVEL))) {
         Some(0) => Err(Outcome::NativeThread),
         Some(table) => Ok(table.wrapping_add(16 * (key % GLIBC_KEYS_PER_LEVEL) + 8)),
         None => Err(Outcome::Unreadable),
@@ -95,7 +100,7 @@ fn running_subinterpreter<M: ReadMemory>(
         return own;
     }
     match memory.read_u64(current.wrapping_add(u64::from(layout.tstate_thread_id))) {
-        Some(thread) if thread == thread_pointer => current,
+        Some(thread) if thread == layout.thread_of(thread_pointer) => current,
         _ => own,
     }
 }

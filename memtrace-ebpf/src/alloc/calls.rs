@@ -15,7 +15,7 @@ use super::maps::{CALLS, CLAIMED, Call};
 use crate::maps::{ALLOCATOR, thread};
 use crate::memory::UserMemory;
 use crate::task::Current;
-use crate::{atomic, stack};
+use crate::{atomic, machine, stack};
 
 /// A call further down the stack than this is not inside the one before: that one's return was lost.
 const REACH: u64 = 64 << 10;
@@ -25,17 +25,7 @@ const NO_BLOCK: Block = Block { size: 0, stack: 0, born: 0, weight: 0, tid: 0, o
 /// The argument at a position counted from 1; 0 when there is none.
 #[inline(always)]
 fn argument(ctx: &ProbeContext, position: u64) -> u64 {
-    let regs = ctx.regs;
-    // Volatile: the compiler must not choose the address instead of the value, since the verifier
-    // allows no computed place in the context.
-    // SAFETY: the kernel passes valid registers.
-    let (first, second, third) = unsafe {
-        (
-            (&raw const (*regs).rdi).read_volatile(),
-            (&raw const (*regs).rsi).read_volatile(),
-            (&raw const (*regs).rdx).read_volatile(),
-        )
-    };
+    let [first, second, third] = machine::arguments(ctx);
     match position {
         1 => first,
         2 => second,
@@ -89,8 +79,7 @@ fn is_nested(call: &Call, lens: &Lens, pointer: u64) -> bool {
 /// A function is entered that will return a block.
 #[inline(always)]
 pub fn begin(ctx: &ProbeContext, space: &Space, lens: &Lens, tid: u32) {
-    // SAFETY: the kernel passes valid registers.
-    let pointer = unsafe { (*ctx.regs).rsp };
+    let pointer = machine::stack_pointer(ctx);
     let reads = cookie(ctx);
     let Some(call) = call_or_new(tid) else { return };
     call.freed = 0;
@@ -120,11 +109,12 @@ pub fn begin(ctx: &ProbeContext, space: &Space, lens: &Lens, tid: u32) {
 #[inline(always)]
 pub fn end(ctx: &RetProbeContext, space: &mut Space, lens: &mut Lens, task: Current) {
     let tid = task.tid();
-    // SAFETY: the kernel passes valid registers.
-    let (pointer, result) = unsafe { ((*ctx.regs).rsp, (*ctx.regs).rax) };
+    let (pointer, result) = (machine::stack_pointer(ctx), machine::result(ctx));
     let Some(call) = call_of(tid) else { return };
-    // The return address is gone from the stack.
-    if call.pointer == 0 || call.pointer + 8 != pointer || call.epoch != lens.epoch {
+    if call.pointer == 0
+        || machine::after_return(call.pointer) != pointer
+        || call.epoch != lens.epoch
+    {
         return;
     }
     call.pointer = 0;
@@ -196,8 +186,7 @@ pub fn free(ctx: &ProbeContext, space: &Space, lens: &mut Lens, tid: u32) {
         return;
     }
     let Some(call) = call_or_new(tid) else { return };
-    // SAFETY: the kernel passes valid registers.
-    let pointer = unsafe { (*ctx.regs).rsp };
+    let pointer = machine::stack_pointer(ctx);
     // CPython's function for objects frees by libc's: that one's block is gone already.
     let same = call.freed == address && pointer <= call.freed_at && call.freed_at - pointer < REACH;
     call.freed = address;

@@ -5,6 +5,8 @@
 //! several times as much, ten times in a virtual machine (`arch/x86/kernel/uprobes.c`). glibc's `free`
 //! begins with a test of its argument and a jump: the probe goes onto the jump.
 
+use crate::machine::{HERE, Machine};
+
 /// Bytes of code that [`emulated`] wants to see.
 pub(super) const LENGTH: usize = 16;
 
@@ -12,6 +14,14 @@ pub(super) const LENGTH: usize = 16;
 /// stack, onto the first that is emulated; `None` if there is none, and it goes to the very beginning.
 #[must_use]
 pub(super) fn emulated(code: &[u8]) -> Option<u64> {
+    match HERE {
+        Machine::X86_64 => of_x86_64(code),
+        // Every instruction that a function begins with is emulated or as dear as the next one.
+        Machine::Aarch64 => Some(0),
+    }
+}
+
+fn of_x86_64(code: &[u8]) -> Option<u64> {
     let mut at = 0;
     while let Some(rest) = code.get(at..) {
         match rest {
@@ -36,10 +46,8 @@ pub(super) fn emulated(code: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::emulated;
-
     fn offset(code: &[u8]) -> u64 {
-        emulated(code).unwrap_or(0)
+        super::of_x86_64(code).unwrap_or(0)
     }
 
     #[test]

@@ -22,26 +22,27 @@ mod calls;
 
 use super::btf::{BtfError, KernelTypes};
 use super::descriptors::{self, Reserve};
+use super::faults;
 use super::files::{self, ImageTable};
 use super::lens::LensMaps;
 use super::object::Object;
 use super::offsets;
 use super::ring::Ring;
 use super::uprobe::load_uprobe;
+use crate::machine::{HERE, Machine};
 
 mod machine;
 
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// The programs that must attach, and to which raw tracepoints.
-const TRACEPOINTS: [(&str, &[&str]); 6] = [
-    ("sched_process_exit", &["sched_process_exit"]),
-    ("sched_process_exec", &["sched_process_exec"]),
-    ("sched_process_fork", &["sched_process_fork"]),
-    ("page_fault", &["page_fault_user", "page_fault_kernel"]),
-    ("vm_unmapped_area", &["vm_unmapped_area"]),
-    ("rss_stat", &["rss_stat"]),
+/// The programs that must attach, each to the raw tracepoint of its name; beside those of `faults`.
+const TRACEPOINTS: [&str; 5] = [
+    "sched_process_exit",
+    "sched_process_exec",
+    "sched_process_fork",
+    "vm_unmapped_area",
+    "rss_stat",
 ];
 
 /// What can go wrong between memtrace and the kernel.
@@ -216,7 +217,9 @@ impl Probes {
         };
         this.next_space.set(0, 1, 0).map_err(map_error("NEXT_SPACE"))?;
         this.locate_cpus(cpus)?;
-        this.find_ram()?;
+        if HERE == Machine::X86_64 {
+            this.find_ram()?;
+        }
         Ok((this, Ring::new(ring).map_err(io_error("waiting for the ring buffer"))?))
     }
 
@@ -226,11 +229,10 @@ impl Probes {
     ///
     /// [`KernelError::Program`] with the one that doesn't attach.
     pub fn attach(&mut self) -> Result<(), KernelError> {
-        for (name, tracepoints) in TRACEPOINTS {
+        faults::attach(&mut self.ebpf)?;
+        for name in TRACEPOINTS {
             let program = raw_tracepoint(&mut self.ebpf, name)?;
-            for tracepoint in tracepoints {
-                program.attach(tracepoint).map_err(program_error(name))?;
-            }
+            program.attach(name).map_err(program_error(name))?;
         }
         Ok(())
     }
@@ -486,7 +488,7 @@ pub(super) fn table<K: Pod, V: Copy + 'static>(
     HashMap::try_from(take_map(ebpf, name)?).map_err(map_error(name))
 }
 
-fn raw_tracepoint<'a>(
+pub(super) fn raw_tracepoint<'a>(
     ebpf: &'a mut Ebpf,
     name: &'static str,
 ) -> Result<&'a mut RawTracePoint, KernelError> {
@@ -494,7 +496,8 @@ fn raw_tracepoint<'a>(
 }
 
 fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
-    for (name, _) in TRACEPOINTS {
+    faults::load(ebpf)?;
+    for name in TRACEPOINTS {
         raw_tracepoint(ebpf, name)?.load().map_err(program_error(name))?;
     }
     for name in ["attend", "locate_cpus", "find_ram"] {

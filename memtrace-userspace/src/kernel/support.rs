@@ -86,6 +86,7 @@ impl Machine {
 
     fn examine(&self) -> Vec<Check> {
         let mut all = vec![checks::kernel(self), checks::user_namespace(self)];
+        all.extend(checks::addresses());
         all.extend(checks::capabilities(self));
         all.extend([checks::lockdown(self), checks::btf(self), checks::tracefs(self)]);
         all.extend(checks::tracepoints(self));

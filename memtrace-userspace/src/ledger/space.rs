@@ -13,6 +13,7 @@ use memtrace_common::settings::{ANON, COUNTERS, NOT_WALKED};
 
 use super::accounts::{Account, Accounts, Pages, Row, RowKey, rss, without_swap};
 use super::pages::{Extent, PageLedger};
+use crate::machine;
 use crate::profile::Reason;
 use crate::units::PAGE;
 
@@ -23,8 +24,8 @@ pub type StackKey = u64;
 /// (`fault_around_bytes`, 64 KiB by default, aligned).
 const FAULT_AROUND: u64 = 16;
 
-/// Where `brk`'s heap can't reach: the region of `mmap` on x86-64.
-const HEAP_CEILING: u64 = 0x7000_0000_0000 / PAGE;
+/// Where `brk`'s heap can't reach.
+const HEAP_CEILING: u64 = machine::HERE.heap_ceiling() / PAGE;
 
 /// A window is closed at a peak, so that who held memory then is known, when the peak is higher
 /// than the last such one by this part of it and so many pages. Peaks of a process that grows for

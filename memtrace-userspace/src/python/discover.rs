@@ -21,8 +21,10 @@ use super::maps::Mappings;
 use super::memory::TargetMemory;
 use super::offsets::Offsets;
 use super::refusal::{DiscoverError, Refusal};
-use super::settle::{self, Settled};
+use super::settle::{self, Known, Settled};
+use super::thread_area::ThreadArea;
 use super::version::{NEWEST_MINOR, NamedVersion, OLDEST_MINOR, Version};
+use crate::machine::HERE;
 
 /// What a process turned out to be.
 #[derive(Debug)]
@@ -103,11 +105,13 @@ fn discover_once(pid: u32, images: &mut Images) -> Result<(Discovery, bool), Dis
         Search::PyPy(path) => {
             Discovery::Refused(Refusal::PyPy { image: path.display().to_string() })
         }
-        Search::CPython(located) => match look_into(&memory, &located) {
-            Ok(interpreter) => Discovery::Python(Box::new(interpreter)),
-            Err(Stop::Refused(refusal)) => Discovery::Refused(refusal),
-            Err(Stop::Failed(error)) => return Err(error),
-        },
+        Search::CPython(located) => {
+            match look_into(&memory, &located, ThreadArea::of(&memory, images)) {
+                Ok(interpreter) => Discovery::Python(Box::new(interpreter)),
+                Err(Stop::Refused(refusal)) => Discovery::Refused(refusal),
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
     };
     let now = Mappings::of(pid).map_err(failed)?;
     if now.is_empty() {
@@ -124,9 +128,13 @@ fn is_dead(pid: u32) -> bool {
         .map_or(true, |stat| matches!(stat.state, 'Z' | 'X'))
 }
 
-fn look_into(memory: &TargetMemory, located: &Located) -> Result<Interpreter, Stop> {
+fn look_into(
+    memory: &TargetMemory,
+    located: &Located,
+    area: Option<ThreadArea>,
+) -> Result<Interpreter, Stop> {
     let image = located.mapping.path.display().to_string();
-    if located.image.machine != object::elf::EM_X86_64 || !located.image.is_64 {
+    if located.image.machine != HERE.elf() || !located.image.is_64 {
         let (machine, bits) = (located.image.machine, if located.image.is_64 { 64 } else { 32 });
         return Err(Refusal::Machine { image, machine, bits }.into());
     }
@@ -146,9 +154,9 @@ fn look_into(memory: &TargetMemory, located: &Located) -> Result<Interpreter, St
     check_code_type(memory, code_type, &offsets, &mut notes).map_err(self_check)?;
 
     let reader = located.address("PyGILState_GetThisThreadState");
+    let known = Known { kind: table.tstate_slot, reader, area };
     let Settled { layout, begun, started, slot_confirmed } =
-        settle::settle(memory, &offsets, runtime, table.tstate_slot, reader, layout, &mut notes)
-            .map_err(self_check)?;
+        settle::settle(memory, &offsets, runtime, known, layout, &mut notes).map_err(self_check)?;
 
     let pid = memory.pid();
     let tp_dealloc = code_type.and_then(|code_type| memory.read_u64(code_type + TP_DEALLOC));

@@ -20,7 +20,7 @@ use super::layouts;
 use super::version::NEWEST_MINOR;
 
 /// Symbols that discovery asks about.
-const WANTED: [&str; 14] = [
+const WANTED: [&str; 17] = [
     "_PyRuntime",
     "Py_Version",
     "PyCode_Type",
@@ -34,6 +34,10 @@ const WANTED: [&str; 14] = [
     "PyObject_Malloc",
     "PyMem_RawMalloc",
     "PyObject_GetArenaAllocator",
+    // glibc's own description of a thread, for debuggers (`nptl_db/structs.def`).
+    "_thread_db_sizeof_pthread",
+    "_thread_db_pthread_specific",
+    "_thread_db_pthread_tid",
     // PyPy: `pypy/goal/targetpypystandalone.py`; cpyext renames CPython's API to PyPy….
     "pypy_main_startup",
     "PyPyUnicode_Type",
@@ -63,7 +67,7 @@ pub struct Segment {
 /// What is known of one ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// `e_machine`, `EM_X86_64` for what can be traced here.
+    /// `e_machine`
     pub machine: u16,
     /// Whether addresses are 64 bits wide.
     pub is_64: bool,

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::line_table::LineTableKind;
 use super::offsets::{FrameOffsets, Instruction, Offsets, RuntimeOffsets};
 use super::version::{NEWEST_MINOR, OLDEST_MINOR};
+use crate::machine::{HERE, Machine};
 
 /// The table as it was measured; `docs/cpython.md` says how.
 pub(crate) const OFFSETS: &str = include_str!("../../cpython-offsets.toml");
@@ -193,6 +194,17 @@ pub fn table(minor: u8) -> Result<Option<&'static Table>, LayoutError> {
     }
 }
 
+/// By how much more the GIL takes of `_PyRuntime` than on x86-64, where the tables were measured. Up to
+/// 3.11 it is there, with two mutexes, before `gilstate` (`_gil_runtime_state`,
+/// `Include/internal/pycore_gil.h`); glibc's have 48 bytes on aarch64 and 40 on x86-64.
+fn gil_growth(machine: Machine, minor: u8) -> u32 {
+    const LAST_IN_RUNTIME: u8 = 11;
+    match machine {
+        Machine::Aarch64 if minor <= LAST_IN_RUNTIME => 2 * (48 - 40),
+        _ => 0,
+    }
+}
+
 fn read_tables() -> Result<BTreeMap<u8, Table>, LayoutError> {
     let error = |error: &dyn std::fmt::Display| LayoutError::Table(error.to_string());
     let mut file: toml::Table = toml::from_str(OFFSETS).map_err(|e| error(&e))?;
@@ -218,12 +230,13 @@ impl Table {
         let code = &self.code_object;
         let thread = &self.thread_state;
         let head = thread.frame.or(thread.cframe).or(thread.current_frame);
+        let behind_gil = |offset| offset + gil_growth(HERE, minor);
         Ok(Offsets {
             runtime: RuntimeOffsets {
                 size: self.runtime.size,
                 interpreters_head: self.runtime.interpreters_head,
-                tstate_current: self.runtime.gilstate_tstate_current,
-                auto_tss_key: self.runtime.auto_tss_key,
+                tstate_current: self.runtime.gilstate_tstate_current.map(behind_gil),
+                auto_tss_key: self.runtime.auto_tss_key.map(behind_gil),
                 interpreter_next: self.interpreter_state.next,
                 interpreter_threads: self.interpreter_state.tstate_head,
                 thread_next: thread.next,
@@ -285,5 +298,21 @@ impl Table {
         mask.strip_prefix("0x")
             .and_then(|digits| u64::from_str_radix(digits, 16).ok())
             .ok_or_else(|| LayoutError::Table(format!("executable_mask {mask:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Debian's 3.11 for arm64, by disassembly of `PyGILState_GetThisThreadState`: the key is at 612 of
+    /// `_PyRuntime`, behind its flag.
+    #[test]
+    fn the_gil_moves_what_stands_behind_it_on_aarch64() {
+        let table = table(11).unwrap().unwrap();
+        let flag = table.runtime.auto_tss_key.unwrap();
+        assert_eq!(flag + gil_growth(Machine::Aarch64, 11) + 4, 612);
+        assert_eq!(gil_growth(Machine::Aarch64, 12), 0);
+        assert_eq!(gil_growth(Machine::X86_64, 11), 0);
     }
 }

@@ -6,6 +6,7 @@
 use std::io;
 
 use super::layouts::LayoutError;
+use crate::machine::HERE;
 
 /// A Python that memtrace does not trace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,10 +53,11 @@ pub enum Refusal {
         /// The file that defines `_PyRuntime`.
         image: String,
     },
-    /// Not x86-64.
+    /// Not this machine's.
     #[error(
         "{image} is CPython for another machine (ELF machine {machine}, {bits} bits); supported: \
-         x86-64: run the program with a 64-bit build"
+         {}: run the program with a 64-bit build for it",
+        HERE.name()
     )]
     Machine {
         /// The file.

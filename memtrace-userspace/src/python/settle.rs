@@ -16,7 +16,9 @@ use super::memory::TargetMemory;
 use super::offsets::Offsets;
 use super::runtime::{ThreadList, TssKey};
 use super::slot::{self, Hint, Place};
+use super::thread_area::ThreadArea;
 use super::tls;
+use crate::machine::{HERE, Machine};
 
 /// How often a question is asked before its answer counts. Thread states are without a thread
 /// for some microseconds while a thread begins or ends.
@@ -42,9 +44,18 @@ pub(super) struct Settled {
     pub(super) slot_confirmed: bool,
 }
 
+/// What is known of the slot beforehand.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// What kind of slot this version has.
+    pub(super) kind: TstateSlot,
+    /// Address of `PyGILState_GetThisThreadState`.
+    pub(super) reader: Option<u64>,
+    /// Where the C library keeps things.
+    pub(super) area: Option<ThreadArea>,
+}
+
 /// Finds the slot and checks frames.
-///
-/// `reader` is the address of `PyGILState_GetThisThreadState`.
 ///
 /// # Errors
 ///
@@ -53,14 +64,18 @@ pub(super) fn settle(
     memory: &TargetMemory,
     offsets: &Offsets,
     runtime: u64,
-    kind: TstateSlot,
-    reader: Option<u64>,
+    Known { kind, reader, area }: Known,
     mut layout: PyLayout,
     notes: &mut Vec<String>,
 ) -> Result<Settled, String> {
     let key_address =
         offsets.runtime.auto_tss_key.map(|offset| runtime.wrapping_add(offset.into()));
+    // Only x86-64's code is decoded.
+    let reader = reader.filter(|_| HERE == Machine::X86_64);
     let code = reader.and_then(|reader| memory.bytes(reader, READER_LENGTH)).unwrap_or_default();
+    if let Some(area) = &area {
+        area.put(&mut layout);
+    }
     let mut variable = tls::static_variable(&code);
     let mut list = ThreadList::default();
     let mut found = None;
@@ -87,7 +102,7 @@ pub(super) fn settle(
                 TssKey::Absent | TssKey::Nonsense => continue,
             },
         };
-        found = slot::find(memory, &list.threads, hint);
+        found = area.as_ref().and_then(|area| slot::find(memory, area, &list.threads, hint));
         if found.is_some() {
             break;
         }
@@ -101,25 +116,23 @@ pub(super) fn settle(
     let started = found.is_some()
         || (!list.threads.is_empty()
             && key_address.is_none_or(|at| TssKey::read(memory, at) != TssKey::Absent));
-    let begun = match (kind, variable) {
-        (TstateSlot::ThreadLocal, None) => None,
-        (TstateSlot::ThreadLocal, Some(offset)) => {
+    let variable = variable.filter(|_| kind == TstateSlot::ThreadLocal).map(Place::Static);
+    let begun = match (kind, &area, variable) {
+        (TstateSlot::ThreadLocal, Some(area), Some(variable)) => {
             let mut begun = layout;
-            Place::Static(offset).put(&mut begun);
+            variable.put(area, &mut begun);
             Some(begun)
         }
-        (TstateSlot::PthreadKey, _) => {
+        (TstateSlot::ThreadLocal, ..) => None,
+        (TstateSlot::PthreadKey, area, _) => {
             let mut begun = layout;
-            put_key_address(memory, key_address, &mut begun, &mut Vec::new());
+            put_key_address(memory, key_address, area.as_ref(), &mut begun, &mut Vec::new());
             Some(begun).filter(|begun| begun.slot == Slot::KeyAt as u32)
         }
     };
-    match (found, variable) {
-        (Some(place), _) => place.put(&mut layout),
-        (None, Some(offset)) if kind == TstateSlot::ThreadLocal => {
-            Place::Static(offset).put(&mut layout);
-        }
-        _ => put_key_address(memory, key_address, &mut layout, notes),
+    match (&area, found.or(variable)) {
+        (Some(area), Some(place)) => place.put(area, &mut layout),
+        _ => put_key_address(memory, key_address, area.as_ref(), &mut layout, notes),
     }
     if offsets.runtime.tstate_current.is_some() && list.interpreters.len() > 1 {
         let offset = offsets.runtime.tstate_current.unwrap_or(0);
@@ -141,14 +154,16 @@ pub(super) fn settle(
 fn put_key_address(
     memory: &TargetMemory,
     key_address: Option<u64>,
+    area: Option<&ThreadArea>,
     layout: &mut PyLayout,
     notes: &mut Vec<String>,
 ) {
     let musl = memory.mappings().iter().any(|it| it.file_name().starts_with("ld-musl"));
-    match key_address {
-        Some(address) if !musl => {
+    match (key_address, area) {
+        (Some(address), Some(area)) if !musl => {
             layout.slot = Slot::KeyAt as u32;
             layout.key_address = address;
+            (layout.slot_first, layout.slot_second) = (area.glibc_first, area.glibc_second);
         }
         _ => notes.push(
             "where threads keep their thread state is not known: threads are bound as they run"

@@ -10,19 +10,13 @@ use memtrace_common::layout::{PyLayout, Slot};
 use memtrace_common::memory::ReadMemory;
 
 use super::runtime::ThreadState;
+use super::thread_area::ThreadArea;
 
-/// glibc's `struct pthread` (2.36, 2.43): `specific_1stblock`, 32 entries {sequence, value}.
-const GLIBC_FIRST: i64 = 0x310;
-/// Its `specific`: 32 pointers to blocks of 32 entries; the first is the first block.
-const GLIBC_SECOND: i64 = 0x510;
+/// glibc's thread-specific data: blocks of 32 entries {sequence, value}.
 const GLIBC_BLOCK: u32 = 32;
 const GLIBC_KEYS: u32 = 1024;
-/// musl's `struct pthread` (1.2.3): `tsd`, a pointer to 128 pointers.
-const MUSL_TSD: i64 = 0x80;
+/// musl's: a pointer to 128 pointers.
 const MUSL_KEYS: u32 = 128;
-/// Bytes below the thread pointer that are searched for a thread-local variable.
-pub(super) const TLS_REACH: u64 = 0x1000;
-
 /// A place for a thread's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -30,7 +24,7 @@ pub enum Place {
     Glibc(u32),
     /// musl's.
     Musl(u32),
-    /// A thread-local variable so many bytes from the thread pointer (negative).
+    /// A thread-local variable so many bytes from the thread pointer (negative on x86-64).
     Static(i64),
 }
 
@@ -50,31 +44,31 @@ pub enum Hint {
 impl Place {
     /// As the walk wants it: form, first and second offset.
     #[must_use]
-    pub fn form(self) -> (Slot, i64, i64) {
+    pub fn form(self, area: &ThreadArea) -> (Slot, i64, i64) {
         match self {
             Self::Glibc(key) if key < GLIBC_BLOCK => {
-                (Slot::Direct, GLIBC_FIRST + 16 * i64::from(key) + 8, 0)
+                (Slot::Direct, area.glibc_first + 16 * i64::from(key) + 8, 0)
             }
             Self::Glibc(key) => (
                 Slot::TwoLevel,
-                GLIBC_SECOND + 8 * i64::from(key / GLIBC_BLOCK),
+                area.glibc_second + 8 * i64::from(key / GLIBC_BLOCK),
                 16 * i64::from(key % GLIBC_BLOCK) + 8,
             ),
-            Self::Musl(key) => (Slot::TwoLevel, MUSL_TSD, 8 * i64::from(key)),
+            Self::Musl(key) => (Slot::TwoLevel, area.musl_tsd, 8 * i64::from(key)),
             Self::Static(offset) => (Slot::Direct, offset, 0),
         }
     }
 
     /// Puts it into a layout.
-    pub fn put(self, layout: &mut PyLayout) {
-        let (slot, first, second) = self.form();
+    pub fn put(self, area: &ThreadArea, layout: &mut PyLayout) {
+        let (slot, first, second) = self.form(area);
         (layout.slot, layout.slot_first, layout.slot_second) = (slot as u32, first, second);
     }
 
-    /// What the place holds for the thread with this thread pointer.
-    fn value(self, memory: &impl ReadMemory, thread_pointer: u64) -> Option<u64> {
-        let (slot, first, second) = self.form();
-        let at = thread_pointer.wrapping_add_signed(first);
+    /// What the place holds for the thread with this `thread_id`.
+    fn value(self, memory: &impl ReadMemory, area: &ThreadArea, thread: u64) -> Option<u64> {
+        let (slot, first, second) = self.form(area);
+        let at = area.pointer(thread).wrapping_add_signed(first);
         match slot {
             Slot::TwoLevel => {
                 let table = memory.read_u64(at).filter(|&table| table != 0)?;
@@ -89,12 +83,16 @@ impl Place {
 /// thread's that still carries its creator's id.
 pub(super) type ByThread = BTreeMap<u64, Vec<u64>>;
 
-/// Threads that exist: glibc and musl both begin the thread's structure with a pointer to
-/// itself. A thread state without thread (not begun, just ended) says nothing about places.
-pub(super) fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> ByThread {
+/// Threads that exist. A thread state without thread (not begun, just ended) says nothing about
+/// places.
+pub(super) fn by_thread(
+    memory: &impl ReadMemory,
+    area: &ThreadArea,
+    threads: &[ThreadState],
+) -> ByThread {
     let mut by_thread = ByThread::new();
     for thread in threads {
-        if thread.thread_id != 0 && memory.read_u64(thread.thread_id) == Some(thread.thread_id) {
+        if thread.thread_id != 0 && area.is_thread(memory, thread.thread_id) {
             by_thread.entry(thread.thread_id).or_default().push(thread.address);
         }
     }
@@ -106,22 +104,27 @@ pub(super) fn by_thread(memory: &impl ReadMemory, threads: &[ThreadState]) -> By
 /// lowest (extensions keep copies in keys of their own, made later); of several thread-local
 /// variables none, unless one is known.
 #[must_use]
-pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Option<Place> {
-    let threads = by_thread(memory, threads);
+pub fn find(
+    memory: &impl ReadMemory,
+    area: &ThreadArea,
+    threads: &[ThreadState],
+    hint: Hint,
+) -> Option<Place> {
+    let threads = by_thread(memory, area, threads);
     if threads.is_empty() {
         return None;
     }
     let holds = |place: &Place| {
-        threads.iter().all(|(&pointer, states)| {
-            place.value(memory, pointer).is_some_and(|value| states.contains(&value))
+        threads.iter().all(|(&thread, states)| {
+            place.value(memory, area, thread).is_some_and(|value| states.contains(&value))
         })
     };
     // A place that is known beforehand needs to be right for one thread and wrong for none: up to
     // 3.11 a new thread has its id in the list, and nothing in its slot, until it first gets the
     // GIL (`thread_run` in `Modules/_threadmodule.c`), which may take many milliseconds.
     let fits = |place: &Place| {
-        let mut values = threads.iter().map(|(&pointer, states)| {
-            place.value(memory, pointer).map(|value| (value, states.contains(&value)))
+        let mut values = threads.iter().map(|(&thread, states)| {
+            place.value(memory, area, thread).map(|value| (value, states.contains(&value)))
         });
         values.clone().flatten().any(|(_, listed)| listed)
             && values.all(|value| value.is_none_or(|(value, listed)| listed || value == 0))
@@ -133,8 +136,7 @@ pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Op
         }
         Hint::Variable(offset) => Some(Place::Static(offset)).filter(fits),
         Hint::AnyVariable => {
-            let places = (1..=TLS_REACH / 8).map(|word| Place::Static(-8 * word as i64));
-            let mut found = places.filter(holds);
+            let mut found = area.variables.clone().step_by(8).map(Place::Static).filter(holds);
             found.next().filter(|_| found.next().is_none())
         }
     }
@@ -144,6 +146,8 @@ pub fn find(memory: &impl ReadMemory, threads: &[ThreadState], hint: Hint) -> Op
 pub(super) mod tests {
     use super::*;
     use std::collections::HashMap;
+
+    const AREA: ThreadArea = ThreadArea::X86_64;
 
     /// Words by address; nothing else can be read.
     #[derive(Default)]
@@ -171,7 +175,7 @@ pub(super) mod tests {
     }
 
     fn put(words: &mut Words, place: Place, thread: u64, value: u64) {
-        let (slot, first, second) = place.form();
+        let (slot, first, second) = place.form(&AREA);
         let at = thread.wrapping_add_signed(first);
         if slot == Slot::TwoLevel {
             words.0.insert(at, thread + 0x8000);
@@ -189,10 +193,10 @@ pub(super) mod tests {
         for (thread, value) in [(MAIN, 0xa00), (OTHER, 0xb00)] {
             put(&mut words, Place::Glibc(3), thread, value);
         }
-        assert_eq!(find(&words, &threads, Hint::AnyKey), Some(Place::Glibc(3)));
-        assert_eq!(find(&words, &threads, Hint::Key(3)), Some(Place::Glibc(3)));
-        assert_eq!(find(&words, &threads, Hint::Key(0)), None);
-        assert_eq!(Place::Glibc(3).form(), (Slot::Direct, 0x310 + 48 + 8, 0));
+        assert_eq!(find(&words, &AREA, &threads, Hint::AnyKey), Some(Place::Glibc(3)));
+        assert_eq!(find(&words, &AREA, &threads, Hint::Key(3)), Some(Place::Glibc(3)));
+        assert_eq!(find(&words, &AREA, &threads, Hint::Key(0)), None);
+        assert_eq!(Place::Glibc(3).form(&AREA), (Slot::Direct, 0x310 + 48 + 8, 0));
     }
 
     #[test]
@@ -201,10 +205,10 @@ pub(super) mod tests {
             let (mut words, threads) = two_threads();
             put(&mut words, place, MAIN, 0xa00);
             put(&mut words, place, OTHER, 0xb00);
-            assert_eq!(find(&words, &threads, Hint::AnyKey), Some(place));
+            assert_eq!(find(&words, &AREA, &threads, Hint::AnyKey), Some(place));
         }
-        assert_eq!(Place::Glibc(40).form(), (Slot::TwoLevel, 0x518, 136));
-        assert_eq!(Place::Musl(2).form(), (Slot::TwoLevel, 0x80, 16));
+        assert_eq!(Place::Glibc(40).form(&AREA), (Slot::TwoLevel, 0x518, 136));
+        assert_eq!(Place::Musl(2).form(&AREA), (Slot::TwoLevel, 0x80, 16));
     }
 
     #[test]
@@ -213,8 +217,8 @@ pub(super) mod tests {
         threads.extend([state(0, 0xc00), state(0x7200_0000, 0xd00)]);
         put(&mut words, Place::Glibc(0), MAIN, 0xa00);
         put(&mut words, Place::Glibc(0), OTHER, 0xb00);
-        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
-        assert_eq!(find(&words, &[state(0, 0xc00)], Hint::AnyKey), None);
+        assert_eq!(find(&words, &AREA, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+        assert_eq!(find(&words, &AREA, &[state(0, 0xc00)], Hint::AnyKey), None);
     }
 
     #[test]
@@ -222,10 +226,10 @@ pub(super) mod tests {
         let (mut words, threads) = two_threads();
         put(&mut words, Place::Glibc(0), MAIN, 0xa00);
         put(&mut words, Place::Glibc(0), OTHER, 0);
-        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
-        assert_eq!(find(&words, &threads, Hint::AnyKey), None);
+        assert_eq!(find(&words, &AREA, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+        assert_eq!(find(&words, &AREA, &threads, Hint::AnyKey), None);
         put(&mut words, Place::Glibc(0), MAIN, 0);
-        assert_eq!(find(&words, &threads, Hint::Key(0)), None);
+        assert_eq!(find(&words, &AREA, &threads, Hint::Key(0)), None);
     }
 
     #[test]
@@ -234,7 +238,7 @@ pub(super) mod tests {
         threads.push(state(MAIN, 0xe00));
         put(&mut words, Place::Glibc(0), MAIN, 0xa00);
         put(&mut words, Place::Glibc(0), OTHER, 0xb00);
-        assert_eq!(find(&words, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
+        assert_eq!(find(&words, &AREA, &threads, Hint::Key(0)), Some(Place::Glibc(0)));
     }
 
     #[test]
@@ -244,9 +248,12 @@ pub(super) mod tests {
             put(&mut words, Place::Static(offset), MAIN, 0xa00);
             put(&mut words, Place::Static(offset), OTHER, 0xb00);
         }
-        assert_eq!(find(&words, &threads, Hint::AnyVariable), None);
-        assert_eq!(find(&words, &threads, Hint::Variable(-0x28)), Some(Place::Static(-0x28)));
+        assert_eq!(find(&words, &AREA, &threads, Hint::AnyVariable), None);
+        assert_eq!(
+            find(&words, &AREA, &threads, Hint::Variable(-0x28)),
+            Some(Place::Static(-0x28))
+        );
         put(&mut words, Place::Static(-0x20), OTHER, 0);
-        assert_eq!(find(&words, &threads, Hint::AnyVariable), Some(Place::Static(-0x28)));
+        assert_eq!(find(&words, &AREA, &threads, Hint::AnyVariable), Some(Place::Static(-0x28)));
     }
 }

@@ -3,12 +3,13 @@
 //! 3.15 has no pthread key: each thread's state is in the variable `_Py_tss_gilstate`, which no
 //! symbol of a stripped build names, and `PyGILState_GetThisThreadState` returns
 //! (`Python/pystate.c`). Only the few instruction sequences that compilers make of that function
-//! on x86-64 are known; anything else is "not known".
+//! on x86-64 are known; anything else, and any other machine's, is "not known".
 
 use memtrace_common::memory::ReadMemory;
 
 use super::runtime::ThreadState;
-use super::slot::{TLS_REACH, by_thread};
+use super::slot::by_thread;
+use super::thread_area::{TLS_REACH, ThreadArea};
 
 /// The offset in `mov %fs:offset,%rax`, the whole of `PyGILState_GetThisThreadState` in a program
 /// that has its interpreter linked in (3.15: `_Py_tss_gilstate`). In a shared library the
@@ -72,13 +73,14 @@ impl LibraryVariable {
         let pair = function.wrapping_add_signed(self.pair);
         let module = memory.read_u64(pair)?;
         let within = memory.read_u64(pair.wrapping_add(8))?;
-        let mut offsets = by_thread(memory, threads).into_keys().filter_map(|pointer| {
-            let vector = memory.read_u64(pointer.wrapping_add(DTV))?;
-            // A thread that has not used the module yet has an odd or no address here.
-            let block = memory.read_u64(vector.wrapping_add(DTV_ENTRY.wrapping_mul(module)))?;
-            let address = block.wrapping_add(within).wrapping_add_signed(self.displacement);
-            Some(address.wrapping_sub(pointer).cast_signed())
-        });
+        let mut offsets =
+            by_thread(memory, &ThreadArea::X86_64, threads).into_keys().filter_map(|pointer| {
+                let vector = memory.read_u64(pointer.wrapping_add(DTV))?;
+                // A thread that has not used the module yet has an odd or no address here.
+                let block = memory.read_u64(vector.wrapping_add(DTV_ENTRY.wrapping_mul(module)))?;
+                let address = block.wrapping_add(within).wrapping_add_signed(self.displacement);
+                Some(address.wrapping_sub(pointer).cast_signed())
+            });
         let offset = offsets.next()?;
         let is_static = (-(TLS_REACH as i64)..0).contains(&offset);
         (is_static && offsets.all(|other| other == offset)).then_some(offset)

@@ -20,7 +20,7 @@ use super::past::Past;
 use super::recognise;
 use super::target::{Known, Recognition, Target, command_line};
 use super::thinning::Thinning;
-use super::{Plan, SessionError, Traced};
+use super::{Plan, SessionError, Traced, visit};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
 use crate::native::{NativeFiles, NativeProcess};
 use crate::profile::Ending;
@@ -163,6 +163,9 @@ impl Targets {
             );
         }
         target.code_dealloc.clone_from(&interpreter.code_dealloc);
+        if interpreter.started {
+            visit::every_cpu();
+        }
         let looks = target.recognition.map_or(0, |recognition| recognition.looks);
         let complete = interpreter.code_dealloc.is_some() && interpreter.version.micro.is_some();
         if interpreter.started && (complete || looks > recognise::ENOUGH_LOOKS) {

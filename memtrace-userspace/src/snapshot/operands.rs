@@ -2,8 +2,12 @@
 //! relative to the instruction pointer.
 //!
 //! No disassembler: the few encodings of loads, compares and jumps through memory that compilers
-//! make for x86-64 are looked for at every byte, so some of what is found is chance. Whoever uses
+//! make are looked for, for x86-64 at every byte, so some of what is found is chance. Whoever uses
 //! an address checks what is there.
+
+mod aarch64;
+
+use crate::machine::{HERE, Machine};
 
 /// An operand in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,13 @@ pub(super) struct Operand {
 /// The operands of `code`, which stands at `address`, in their order.
 #[must_use]
 pub(super) fn operands(code: &[u8], address: u64) -> Vec<Operand> {
+    match HERE {
+        Machine::X86_64 => of_x86_64(code, address),
+        Machine::Aarch64 => aarch64::operands(code, address),
+    }
+}
+
+fn of_x86_64(code: &[u8], address: u64) -> Vec<Operand> {
     /// `mov`, `add`, `cmp`, `sub`, `movslq` with a register and memory.
     const PLAIN: [u8; 6] = [0x8b, 0x03, 0x3b, 0x39, 0x2b, 0x63];
     const GROUP_5: u8 = 0xff;
@@ -47,7 +58,7 @@ mod tests {
     fn check(code: &[u8], address: u64, expected: &[(u64, bool)]) {
         let expected: Vec<_> =
             expected.iter().map(|&(address, wide)| Operand { address, wide }).collect();
-        assert_eq!(operands(code, address), expected);
+        assert_eq!(of_x86_64(code, address), expected);
     }
 
     /// Debian's 3.11: `_Py_GetAllocatedBlocks` begins with the three statics.

@@ -3,7 +3,8 @@
 //! `struct pthread` begins with its own address, twice, and holds where its stack is and how large
 //! (`nptl/descr.h`); the words are found by what they must be, since their places differ from
 //! release to release. So the stacks of threads that have ended, which glibc keeps for the next
-//! ones, are found as well. musl's are told by the thread pointer alone.
+//! ones, are found as well; not on aarch64, where it does not begin with its address. musl's are told
+//! by the thread pointer alone.
 
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use memtrace_common::memory::ReadMemory;
 use super::claims::Claims;
 use super::picture::Kind;
 use super::residence::Residence;
+use crate::machine::{HERE, Machine};
 use crate::python::TargetMemory;
 
 /// Bytes below a stack's top in which the descriptor begins.
@@ -32,6 +34,9 @@ pub(super) fn find(
     let descriptors = threads.iter().copied();
     for stack in descriptors.filter_map(|thread| stack_of(memory, thread)) {
         claims.add_whole(stack, Kind::ThreadStacks, residence);
+    }
+    if HERE == Machine::Aarch64 {
+        return;
     }
     for mapping in mappings {
         for gap in claims.gaps(mapping) {
@@ -80,7 +85,8 @@ fn below(memory: &TargetMemory, top: u64) -> Option<Range<u64>> {
 fn stack_of(memory: &TargetMemory, thread: u64) -> Option<Range<u64>> {
     let word = |at: u64| memory.read_u64(thread.wrapping_add(at));
     // `tcb` and `self`.
-    if thread == 0 || word(0) != Some(thread) || word(16) != Some(thread) {
+    let names_itself = || word(0) == Some(thread) && word(16) == Some(thread);
+    if thread == 0 || HERE == Machine::X86_64 && !names_itself() {
         return None;
     }
     let page = procfs::page_size();

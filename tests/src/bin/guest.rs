@@ -1,6 +1,6 @@
 //! The first program of a virtual machine of `cargo xtask vm`: mounts what a Linux has, runs the
-//! suite of tests that it is given by name, says what came out on the second serial line, a JSON
-//! object a line, and ends the machine.
+//! suite of tests that it is given by name, says what came out on the serial line that it is given, too,
+//! a JSON object a line, and ends the machine.
 //!
 //! `guest native`, outside a machine, prints the C library that goes into one. It judges nothing:
 //! which tests there are and what must pass is xtask's.
@@ -29,19 +29,21 @@ const MOUNTS: [(&str, &str); 5] = [
 ];
 
 fn main() -> Result<()> {
-    let argument = std::env::args().nth(1).context("a suite, or `native`")?;
+    let mut arguments = std::env::args().skip(1);
+    let argument = arguments.next().context("a suite, or `native`")?;
+    let line = arguments.next().unwrap_or_default();
     match (std::process::id(), &*argument) {
-        (1, suite) => first_program(suite),
+        (1, suite) => first_program(suite, &line),
         (_, "native") => {
             println!("{}", resources::native_library()?.display());
             Ok(())
         }
-        (_, suite) => run_suite(suite),
+        (_, suite) => run_suite(suite, &line),
     }
 }
 
 /// As pid 1: starts the suite, reaps whatever ends, and ends the machine.
-fn first_program(suite: &str) -> Result<()> {
+fn first_program(suite: &str, line: &str) -> Result<()> {
     for (place, kind) in MOUNTS {
         fs::create_dir_all(place)?;
         let flags = rustix::mount::MountFlags::empty();
@@ -49,7 +51,7 @@ fn first_program(suite: &str) -> Result<()> {
             .with_context(|| format!("mount {kind} at {place}"))?;
     }
     let mut command = Command::new("/init");
-    command.arg(suite).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.args([suite, line]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", "/tmp").env("MEMTRACE_BIN", MEMTRACE);
     command.env("MEMTRACE_TEST_NATIVE", "/native.so");
     command.env("MEMTRACE_TEST_INTERPRETERS", fs::read_to_string("/python")?);
@@ -92,9 +94,9 @@ impl Voice {
     }
 }
 
-fn run_suite(suite: &str) -> Result<()> {
-    let line =
-        OpenOptions::new().write(true).open("/dev/ttyS1").context("the second serial line")?;
+fn run_suite(suite: &str, line: &str) -> Result<()> {
+    let device = format!("/dev/{line}");
+    let line = OpenOptions::new().write(true).open(&device).context(device)?;
     let voice = Voice(line);
     voice.say(&Say::Release(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()))?;
     voice.say(&Say::Version(fs::read_to_string("/proc/sys/kernel/version")?.trim()))?;

@@ -1,7 +1,8 @@
 //! The initramfs: memtrace, the test binaries, one Python, and the libraries of them all, each at
-//! the place where this machine has it. The kernel unpacks it, so nothing is mounted or installed.
+//! the place where the system has it (`system.rs`). The kernel unpacks it, so nothing is mounted or
+//! installed.
 //!
-//! It takes files of this machine as they are; only debug information stays behind.
+//! It takes the system's files as they are; only debug information stays behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use cpio::newc;
 
+use super::architecture::Architecture;
+use super::cross;
 use super::suites::{Binary, Suite};
+use super::system::System;
 use crate::process::{self, root};
 
 /// Programs that tests and their targets start.
@@ -28,64 +32,87 @@ const LEFT_OUT: [&str; 8] = [
     "__pycache__",
     "tkinter",
 ];
-/// Prints the executable and the folder of the standard library.
-const QUESTION: &str =
-    "import sys, sysconfig; print(sys.executable, sysconfig.get_path('stdlib'), sep='\\n')";
-
 /// Builds what goes in, and packs it; gives the file.
-pub(super) fn pack(python: &Path, suites: &[Suite]) -> Result<PathBuf> {
+pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) -> Result<PathBuf> {
     let folder = super::folder();
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let built = build()?;
-    let mut tree = Tree::default();
-    let stripped = folder.join("stripped");
+    let system = System::of(architecture);
+    let binaries: BTreeSet<_> =
+        suites.iter().flat_map(Suite::binaries).map(|binary| binary.name).collect();
+    let built = build(architecture, &binaries)?;
+    let mut tree = Tree { system, entries: BTreeMap::new() };
+    let stripped = folder.join(format!("stripped-{}", architecture.name()));
     fs::create_dir_all(&stripped).context("cannot make a folder")?;
     let strip = |name: &str| -> Result<PathBuf> {
         let file = built.get(name).with_context(|| format!("cargo built no `{name}`"))?;
         let plain = stripped.join(name);
-        let mut command = Command::new("strip");
-        process::ask(command.arg("-o").arg(&plain).arg(file))
-            .context("`strip` failed; it comes with the linker (Debian: binutils)")?;
+        let strip = match architecture {
+            Architecture::X86_64 => "strip",
+            Architecture::Aarch64 => cross::STRIP,
+        };
+        process::ask(Command::new(strip).arg("-o").arg(&plain).arg(file)).with_context(|| {
+            format!("`{strip}` failed; it comes with the linker (Debian: binutils)")
+        })?;
         Ok(plain)
     };
     tree.file("/init", &strip("guest")?)?;
     tree.file("/usr/bin/memtrace", &strip("memtrace")?)?;
-    let binaries: BTreeSet<_> =
-        suites.iter().flat_map(|suite| suite.binaries).map(|binary| binary.name).collect();
     for name in binaries {
         tree.file(&format!("/tests/{name}"), &strip(name)?)?;
     }
     for suite in suites {
         let line = |binary: &Binary| format!("{} {}\n", binary.name, binary.tests.join(" "));
-        tree.text(&format!("/suites/{}", suite.name), suite.binaries.iter().map(line).collect());
+        tree.text(&format!("/suites/{}", suite.name), suite.binaries().map(line).collect());
     }
-    let native = process::ask(Command::new(&built["guest"]).arg("native"));
-    tree.file("/native.so", Path::new(&native.context("the C library was not built")?))?;
-    tree.folder(&root().join("tests/programs"))?;
+    tree.file("/native.so", &native_library(architecture, &built["guest"], &stripped)?)?;
+    let programs = root().join("tests/programs");
+    tree.folder(&programs, &programs)?;
     tree.python(python)?;
     for name in PROGRAMS {
-        let program = process::find_program(name)
-            .with_context(|| format!("`{name}` is not on this machine; `cargo xtask setup`"))?;
+        let program = tree.system.program(name)?;
         tree.file(&format!("/usr/bin/{name}"), &program)?;
     }
     tree.libraries()?;
-    let file = folder.join("initramfs");
+    let file = folder.join(format!("initramfs-{}", architecture.name()));
     tree.write(&file).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(file)
 }
 
 /// Builds memtrace and the test binaries as they are tested everywhere; gives them by name.
-fn build() -> Result<BTreeMap<String, PathBuf>> {
-    let mut command = process::cargo();
-    command.args(["test", "--no-run", "--locked", "-p", "memtrace", "-p", "tests"]);
-    command.args(["--bins", "--tests", "--message-format", "json-render-diagnostics"]);
-    println!("$ {}", process::shown(&command));
+fn build(
+    architecture: Architecture,
+    binaries: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let packages = ["--locked", "-p", "memtrace", "-p", "tests"];
+    let programs = ["--bin", "memtrace", "--bin", "guest"];
+    let tests: Vec<_> = binaries.iter().flat_map(|name| ["--test", name]).collect();
+    let mut built = BTreeMap::new();
+    for arguments in [
+        [&["build"], &packages[..], &programs].concat(),
+        [&["test", "--no-run"], &packages[..], &tests].concat(),
+    ] {
+        let mut command = match architecture {
+            Architecture::X86_64 => process::cargo(),
+            Architecture::Aarch64 => cross::cargo(),
+        };
+        command.args(arguments).args(["--message-format", "json-render-diagnostics"]);
+        if architecture == Architecture::Aarch64 {
+            command.args(["--target", cross::TARGET]);
+        }
+        built.extend(executables(&mut command)?);
+    }
+    Ok(built)
+}
+
+/// Runs cargo; gives the executables that it names, tests and programs.
+fn executables(command: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
+    println!("$ {}", process::shown(command));
     let output = command
         .stderr(std::process::Stdio::inherit())
         .output()
-        .with_context(|| process::not_started(&command))?;
+        .with_context(|| process::not_started(command))?;
     if !output.status.success() {
-        bail!("`{}` failed ({})", process::shown(&command), output.status);
+        bail!("`{}` failed ({})", process::shown(command), output.status);
     }
     let mut built = BTreeMap::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
@@ -102,6 +129,17 @@ fn build() -> Result<BTreeMap<String, PathBuf>> {
     Ok(built)
 }
 
+/// The C library of the tests; `guest` of this machine builds its own.
+fn native_library(architecture: Architecture, guest: &Path, folder: &Path) -> Result<PathBuf> {
+    if architecture == Architecture::X86_64 {
+        let native = process::ask(Command::new(guest).arg("native"));
+        return Ok(native.context("the C library was not built")?.into());
+    }
+    let library = folder.join("native.so");
+    cross::library(&root().join("tests/programs/native.c"), &library)?;
+    Ok(library)
+}
+
 /// What a file of the archive is.
 enum Entry {
     Folder,
@@ -111,17 +149,17 @@ enum Entry {
 }
 
 /// The archive's files by their place, so that folders come before what they hold.
-#[derive(Default)]
 struct Tree {
+    system: System,
     entries: BTreeMap<PathBuf, Entry>,
 }
 
 impl Tree {
-    /// Adds an entry, and the folders that it is in; folders that are links here are links there.
+    /// Adds an entry, and the folders that it is in; folders that are links in the system are links there.
     fn add(&mut self, path: &Path, entry: Entry) {
         let folders: Vec<_> = path.ancestors().skip(1).filter(|at| at.parent().is_some()).collect();
         for at in folders.into_iter().rev() {
-            let Ok(link) = fs::read_link(at) else {
+            let Some(link) = self.system.link(at) else {
                 self.entries.entry(at.to_owned()).or_insert(Entry::Folder);
                 continue;
             };
@@ -146,19 +184,19 @@ impl Tree {
         Ok(())
     }
 
-    /// A folder of this machine at its own place, without what is left out.
-    fn folder(&mut self, folder: &Path) -> Result<()> {
+    /// A folder of this machine at a place, without what is left out.
+    fn folder(&mut self, place: &Path, folder: &Path) -> Result<()> {
         let list = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
         for entry in list {
             let entry = entry?;
-            let path = entry.path();
+            let (path, place) = (entry.path(), place.join(entry.file_name()));
             if LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
                 continue;
             }
             if path.is_dir() {
-                self.folder(&path)?;
+                self.folder(&place, &path)?;
             } else if path.is_file() {
-                self.add(&path, Entry::File(path.clone()));
+                self.add(&place, Entry::File(path));
             }
         }
         Ok(())
@@ -166,32 +204,21 @@ impl Tree {
 
     /// An interpreter and its standard library.
     fn python(&mut self, python: &Path) -> Result<()> {
-        let answer = process::ask(Command::new(python).args(["-I", "-c", QUESTION]));
-        let answer = answer.with_context(|| {
-            format!("{} is no Python here; name one with --python", python.display())
-        })?;
-        let (executable, library) = answer.split_once('\n').context("Python's answer")?;
-        let executable = fs::canonicalize(executable).context("Python's executable")?;
+        let (executable, library) = self.system.python(python)?;
         self.text("/python", executable.to_string_lossy().into_owned());
-        self.add(&executable, Entry::File(executable.clone()));
-        self.folder(Path::new(library))
+        self.add(&executable, Entry::File(self.system.at(&executable)));
+        self.folder(&library, &self.system.at(&library))
     }
 
-    /// The libraries of all programs and libraries in it, by the dynamic linker's own word.
+    /// The libraries of all programs and libraries in it.
     fn libraries(&mut self) -> Result<()> {
-        let mut ldd = Command::new("ldd");
-        for entry in self.entries.values() {
-            if let Entry::File(file) = entry
-                && is_elf(file)
-            {
-                ldd.arg(file);
-            }
-        }
-        // ldd fails when one of the files needs no library.
-        let output = ldd.output().context("`ldd` could not be started")?;
-        let found = libraries_of(&String::from_utf8_lossy(&output.stdout))?;
+        let files = self.entries.values().filter_map(|entry| match entry {
+            Entry::File(file) if is_elf(file) => Some(&**file),
+            _ => None,
+        });
+        let found = self.system.libraries(&files.collect::<Vec<_>>())?;
         for library in found {
-            self.add(&library, Entry::File(library.clone()));
+            self.add(&library, Entry::File(self.system.at(&library)));
         }
         Ok(())
     }
@@ -226,36 +253,4 @@ fn is_elf(file: &Path) -> bool {
     let read =
         fs::File::open(file).and_then(|mut file| io::Read::read_exact(&mut file, &mut magic));
     read.is_ok() && magic == *b"\x7fELF"
-}
-
-/// The files in ldd's answer.
-fn libraries_of(answer: &str) -> Result<BTreeSet<PathBuf>> {
-    let mut found = BTreeSet::new();
-    for line in answer.lines().map(str::trim).filter(|line| line.contains(" (0x")) {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let path = if words.get(1) == Some(&"=>") { words[2] } else { words[0] };
-        if path.starts_with('/') {
-            found.insert(PathBuf::from(path));
-        }
-    }
-    if let Some(missing) = answer.lines().find(|line| line.contains("not found")) {
-        bail!("a library is missing on this machine: {}", missing.trim());
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_are_taken_from_ldds_answer() {
-        let answer = "/usr/bin/python3:\n\tlinux-vdso.so.1 (0x00007ffc)\n\
-                      \tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f46)\n\
-                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f46)\n\tstatically linked\n";
-        let found = libraries_of(answer).unwrap();
-        let expected = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib64/ld-linux-x86-64.so.2"];
-        assert_eq!(found, expected.map(PathBuf::from).into());
-        assert!(libraries_of("\tlibx.so => not found\n").is_err());
-    }
 }

@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::architecture::Architecture;
 use crate::debian::{self, Apt};
-
-/// The suites: Debian 11 (5.10), 12 (6.1) and 13 (6.12), and what is newest.
-pub(super) const NAMES: [&str; 4] = ["bullseye", "bookworm", "trixie", "sid"];
-/// Depends on the suite's own kernel.
-const NEWEST: &str = "linux-image-cloud-amd64";
 
 /// A kernel's file.
 pub(super) struct Kernel {
+    pub(super) architecture: Architecture,
     /// `bookworm`
     pub(super) suite: String,
     /// `6.1.0-53-cloud-amd64`, as `uname -r` says.
@@ -33,45 +30,74 @@ impl Kernel {
 }
 
 /// The kernels of these suites (of all, when none is named), oldest first; fetched if need be.
-pub(super) fn have(suites: &[String], mirror: Option<&str>, again: bool) -> Result<Vec<Kernel>> {
+pub(super) fn have(
+    architecture: Architecture,
+    suites: &[String],
+    mirror: Option<&str>,
+    again: bool,
+) -> Result<Vec<Kernel>> {
+    let known = architecture.suites();
+    if let Some(unknown) = suites.iter().find(|name| !known.contains(&&***name)) {
+        bail!(
+            "no kernel of `{unknown}` is booted on {}; known: {}",
+            architecture.title(),
+            known.join(", ")
+        );
+    }
     let wanted = |name: &&&str| suites.is_empty() || suites.iter().any(|suite| suite == **name);
     let mut kernels = Vec::new();
-    for suite in NAMES.iter().filter(wanted) {
-        let folder = super::folder().join("kernels").join(suite);
+    for suite in known.iter().filter(wanted) {
+        let folder = folder(architecture).join(suite);
         if again && folder.exists() {
             fs::remove_dir_all(&folder).context("cannot remove the kernel that is there")?;
         }
         if !folder.exists() {
-            fetch(suite, mirror, &folder)
+            fetch(architecture, suite, mirror, &folder)
                 .with_context(|| format!("the kernel of Debian {suite} was not fetched"))?;
         }
-        kernels.push(in_folder(suite, &folder)?);
+        kernels.push(in_folder(architecture, suite, &folder)?);
     }
     Ok(kernels)
 }
 
-fn in_folder(suite: &str, folder: &Path) -> Result<Kernel> {
+/// Those of this machine's architecture were here first.
+fn folder(architecture: Architecture) -> PathBuf {
+    super::folder().join(match architecture {
+        Architecture::X86_64 => "kernels",
+        Architecture::Aarch64 => "kernels-aarch64",
+    })
+}
+
+fn in_folder(architecture: Architecture, suite: &str, folder: &Path) -> Result<Kernel> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if let Some(release) = name.strip_prefix("vmlinuz-") {
             let (suite, release) = (suite.to_owned(), release.to_owned());
-            return Ok(Kernel { suite, release, file: entry.path() });
+            return Ok(Kernel { architecture, suite, release, file: entry.path() });
         }
     }
     bail!("no kernel in {}; `cargo xtask vm --again` fetches it", folder.display())
 }
 
 /// Fetches into a folder beside, which is renamed when it is complete.
-fn fetch(suite: &str, mirror: Option<&str>, folder: &Path) -> Result<()> {
+fn fetch(
+    architecture: Architecture,
+    suite: &str,
+    mirror: Option<&str>,
+    folder: &Path,
+) -> Result<()> {
+    // Depends on the suite's own kernel.
+    let newest = &format!("linux-image-cloud-{}", architecture.debian());
     let fresh = folder.with_extension("new");
     if fresh.exists() {
         fs::remove_dir_all(&fresh).context("cannot remove what an earlier try left")?;
     }
-    let apt = Apt::new(&fresh.join("apt"), &debian::mirror(mirror)?, suite)?;
+    let mirror = debian::mirror(mirror)?;
+    let apt = Apt::of(&fresh.join("apt"), &mirror, suite, architecture.debian())?;
     apt.update()?;
-    let about = apt.show(NEWEST).with_context(|| format!("the suite has no {NEWEST}"))?;
+    let about = apt.show(newest).with_context(|| format!("the suite has no {newest}"))?;
     let image =
-        needed(&about, "linux-image-").with_context(|| format!("{NEWEST} needs no image"))?;
+        needed(&about, "linux-image-").with_context(|| format!("{newest} needs no image"))?;
     // Debian 14 has the kernel in a package of its own.
     let about = apt.show(image).with_context(|| format!("the suite has no {image}"))?;
     let package = needed(&about, "linux-binary-").unwrap_or(image);
@@ -114,7 +140,9 @@ mod tests {
             [("6.12.95+deb13-cloud-amd64", (6, 12)), ("7.2-cloud-amd64", (7, 2)), ("x", (0, 0))]
         {
             let (suite, file) = (String::new(), PathBuf::new());
-            assert_eq!(Kernel { suite, release: release.to_owned(), file }.version(), expected);
+            let architecture = Architecture::X86_64;
+            let kernel = Kernel { architecture, suite, release: release.to_owned(), file };
+            assert_eq!(kernel.version(), expected);
         }
     }
 }

@@ -17,20 +17,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::architecture::Architecture;
 use super::kernels::Kernel;
 use super::suites::Suite;
 use crate::process;
 
-const QEMU: &str = "qemu-system-x86_64";
-/// Debian's package of it.
-pub(crate) const PACKAGE: &str = "qemu-system-x86";
 /// A run that takes longer hangs.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(1200);
 
 /// Fails when there is no QEMU.
-pub(crate) fn require() -> Result<()> {
-    if process::find_program(QEMU).is_none() {
-        bail!("`{QEMU}` is not on PATH: apt-get install --no-install-recommends {PACKAGE}");
+pub(super) fn require(architecture: Architecture) -> Result<()> {
+    let (qemu, packages) = (architecture.qemu(), architecture.packages());
+    if process::find_program(qemu).is_none() {
+        bail!("`{qemu}` is not on PATH: apt-get install --no-install-recommends {packages}");
     }
     Ok(())
 }
@@ -130,14 +129,17 @@ pub(super) fn boot(
     initramfs: &Path,
     verbose: bool,
 ) -> Result<Outcome> {
-    let console = super::folder().join(format!("console-{}", kernel.suite));
-    let mut command = Command::new(QEMU);
-    command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "2048"]);
+    let architecture = kernel.architecture;
+    let console = super::folder().join(format!("console-{}-{}", architecture.name(), kernel.suite));
+    let mut command = Command::new(architecture.qemu());
+    command.args(architecture.machine()).args(["-smp", "2", "-m", "2048"]);
     command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     command.arg("-serial").arg(format!("file:{}", console.display()));
-    command.args(["-serial", "stdio", "-kernel"]).arg(&kernel.file).arg("-initrd").arg(initramfs);
+    command.args(architecture.voice());
+    command.arg("-kernel").arg(&kernel.file).arg("-initrd").arg(initramfs);
+    let (line, voice) = architecture.lines();
     // What follows `--` is for /init.
-    let words = format!("console=ttyS0 panic=-1 quiet -- {}", suite.name);
+    let words = format!("console={line} panic=-1 quiet -- {} {voice}", suite.name);
     command.args(["-append", &words]).stdin(Stdio::null()).stdout(Stdio::piped());
     println!("$ {}", process::shown(&command));
     let start = Instant::now();

@@ -6,6 +6,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use super::architecture::Architecture;
 use super::machine::Outcome;
 use super::suites::{self, Suite};
 use crate::process::root;
@@ -27,20 +28,40 @@ sum: which page, and so which line, grew RSS can no longer be told, and RSS itse
 guess (docs/decisions/0014). Each command that traces says so in one sentence, ends with exit code 1, loads
 nothing and starts nothing. **Before 5.8** there is no ring buffer either, as `memtrace doctor` says.
 `explain` and `ps` need neither, and work.
-
-All this is x86-64.
 ";
 
-/// Writes the page.
-pub(super) fn write(outcomes: &[Outcome]) -> Result<()> {
+/// Where the part on aarch64 begins.
+const AARCH64: &str = "\n## aarch64\n";
+const AARCH64_HEAD: &str = "
+The same tests, cross-built for aarch64, with Debian's Python for arm64 (QEMU's `virt`, software emulation, two
+CPUs): `cargo xtask vm --arch aarch64`. What is done in another way there, and what is refused, is in
+`docs/decisions/0019-aarch64.md`.
+
+";
+
+/// Writes the page's part on this architecture; the other one's stays.
+pub(super) fn write(architecture: Architecture, outcomes: &[Outcome]) -> Result<()> {
     let path = root().join("docs/kernels.md");
-    fs::write(&path, page(outcomes)).with_context(|| format!("cannot write {}", path.display()))?;
+    let old = fs::read_to_string(&path).unwrap_or_default();
+    let (first, second) = old.split_once(AARCH64).unwrap_or((&old, ""));
+    let text = match architecture {
+        Architecture::X86_64 if second.is_empty() => {
+            format!("{HEAD}{}{FOOT}", table(architecture, outcomes))
+        }
+        Architecture::X86_64 => {
+            format!("{HEAD}{}{FOOT}{AARCH64}{second}", table(architecture, outcomes))
+        }
+        Architecture::Aarch64 => {
+            format!("{first}{AARCH64}{AARCH64_HEAD}{}", table(architecture, outcomes))
+        }
+    };
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("vm: wrote {}", path.display());
     Ok(())
 }
 
-fn page(outcomes: &[Outcome]) -> String {
-    let mut text = HEAD.to_owned();
+fn table(architecture: Architecture, outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
     let mut row = |first: &str, cell: &dyn Fn(&Outcome) -> String| {
         let cells: Vec<_> = outcomes.iter().map(cell).collect();
         // Writing to a string can't fail.
@@ -50,7 +71,7 @@ fn page(outcomes: &[Outcome]) -> String {
     row("---", &|_| "---".to_owned());
     row("Debian's suite", &|one| one.debian.clone());
     row("Debian's package", &|one| one.package.clone());
-    let tests: BTreeSet<_> = suites::ALL.iter().flat_map(Suite::tests).collect();
+    let tests: BTreeSet<_> = suites::all(architecture).iter().flat_map(Suite::tests).collect();
     for test in &tests {
         let (binary, name) = test.split_once("::").unwrap_or(("", test));
         let sentence = format!("{} (`{binary}`)", name.replace('_', " "));
@@ -73,5 +94,5 @@ fn page(outcomes: &[Outcome]) -> String {
         };
         let _ = writeln!(text, "- {}: {limits}", outcome.release);
     }
-    text + FOOT
+    text
 }

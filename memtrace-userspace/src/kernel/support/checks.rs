@@ -9,11 +9,12 @@ use std::io::ErrorKind;
 use memtrace_common::limits::MAX_CPUS;
 
 use super::{Check, Machine, Status};
+use crate::machine::{self, HERE};
 
 /// The oldest kernel whose RSS counters are exact at each event.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// Every tracepoint that the kernel side uses.
+/// Every tracepoint that the kernel side uses, where the machine has it.
 const TRACEPOINTS: &[&str] = &[
     "exceptions:page_fault_user",
     "exceptions:page_fault_kernel",
@@ -65,6 +66,22 @@ pub(super) fn kernel(machine: &Machine) -> Check {
         ),
         Some(_) => good(name, format!("Linux {release}")),
     }
+}
+
+/// What addresses and pages must be like, on machines where kernels differ in that.
+pub(super) fn addresses() -> Option<Check> {
+    if HERE == machine::Machine::X86_64 {
+        return None;
+    }
+    let name = "addresses";
+    let (page, here) = (procfs::page_size(), 0u8);
+    // The stack is at their upper end.
+    let bits = u64::BITS - (&raw const here as u64).leading_zeros();
+    let found = format!("pages of {} KiB, {bits} bits of addresses", page / 1024);
+    let known = page == 4096 && bits == 48;
+    let mend =
+        format!("on {}, run a kernel with pages of 4 KiB and 48 bits of addresses", HERE.name());
+    Some(if known { good(name, found) } else { missing(name, found, mend) })
 }
 
 /// Capabilities in a user namespace of one's own are none for BPF.
@@ -231,7 +248,8 @@ pub(super) fn tracepoints(machine: &Machine) -> Vec<Check> {
         }
         missing(&name, format!("{events} is not there"), mend_of_tracepoint(tracepoint))
     };
-    TRACEPOINTS.iter().map(one).collect()
+    let wanted = |name: &&&str| HERE.traces_faults() || !name.starts_with("exceptions:");
+    TRACEPOINTS.iter().filter(wanted).map(one).collect()
 }
 
 fn mend_of_tracepoint(tracepoint: &str) -> String {
