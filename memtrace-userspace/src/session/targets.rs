@@ -311,7 +311,7 @@ impl Targets {
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
-            let spaces = self.to_be_checked();
+            let spaces = self.take_due_checks();
             self.find_ended(&spaces);
             self.watch_code(&spaces)?;
             self.thin()?;
@@ -327,7 +327,7 @@ impl Targets {
 
     /// The live targets of which a record has come since the last check, and some of the others: that of an
     /// end may have been lost.
-    fn to_be_checked(&mut self) -> Vec<u32> {
+    fn take_due_checks(&mut self) -> Vec<u32> {
         self.rounds += 1;
         let parts = 1 + self.targets.len() / CHECKED_UNSTIRRED;
         let turn = self.rounds % parts;
