@@ -6,6 +6,7 @@
 
 mod binding;
 mod calls;
+mod checks;
 mod child;
 mod counted;
 pub mod facts;

@@ -2,7 +2,7 @@
 //! with `--recording`, how large recordings get, as `bench_recording` does; with `--probe`, what the
 //! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes;
 //! with `--lines`, what counting lines costs beside memory_profiler; with `--peers`, what other memory
-//! profilers do on the same programs.
+//! profilers do on the same programs; with `--daemon`, how much of short processes' growth is named.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Run other memory profilers on the same programs, and write docs/benchmarks.md
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines"])]
     peers: bool,
+    /// Measure what the daemon carries
+    #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines", "peers"])]
+    daemon: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -45,6 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options { explain: true, .. } => "bench_explain",
         Options { lines: true, .. } => "bench_lines",
         Options { peers: true, .. } => "bench_peers",
+        Options { daemon: true, .. } => "bench_daemon",
         _ => "bench",
     };
     let mut own = Vec::new();
