@@ -94,7 +94,7 @@ impl Programs {
             }
         };
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(&worker)).collect();
+            let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().try_for_each(|it| it.join().ok().context("a worker panicked")?)
         })?;
         Ok(Ran { processes: count, took: begun.elapsed() })
