@@ -74,6 +74,10 @@ pub const TIMED_ONE_IN: u64 = 61;
 /// have to grow by gigabytes to be seen.
 pub const MAX_THIN: u32 = 6;
 
+/// Changes of so many pages (128 KiB) have their stack walked whatever the budget: they take the longer by
+/// themselves, and weigh most.
+pub const WALKED_ALWAYS: u64 = 32;
+
 /// Live blocks that the allocator lens keeps, each some 100 bytes of the kernel's memory. A program
 /// has more of them when it keeps many small blocks outside CPython's arenas; what does not fit is
 /// counted.

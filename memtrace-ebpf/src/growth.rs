@@ -4,7 +4,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use memtrace_common::event::{Copied, Growth, Returned, call, context, tag};
-use memtrace_common::limits::TIMED_ONE_IN;
+use memtrace_common::limits::{TIMED_ONE_IN, WALKED_ALWAYS};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
     ANON, COUNTERS, FILE, LIVE, NOT_WALKED, SHMEM, SWAP, Space, Thread,
@@ -98,7 +98,7 @@ fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
     let by_target = afresh(&change.by_target) != 0;
     change.thin = 0;
     change.not_walked = 0;
-    if by_target && space.thin != 0 {
+    if by_target && space.thin != 0 && pages.unsigned_abs() < WALKED_ALWAYS {
         pick(space.thin, change);
     }
     let mut stack = NOT_WALKED;

@@ -8,6 +8,7 @@ mod binding;
 mod budget;
 mod calibration;
 mod calls;
+mod checks;
 mod child;
 mod counted;
 pub mod facts;

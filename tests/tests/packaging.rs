@@ -154,9 +154,12 @@ fn the_daemonset_gives_what_tracing_takes_and_no_more() -> Result<()> {
     let volumes = pod["volumes"].as_sequence().context("volumes")?;
     let mounts = container["volumeMounts"].as_sequence().context("mounts")?;
     ensure!(volumes.len() == mounts.len());
-    for (path, read_only) in
-        [("/sys/kernel/tracing", true), ("/sys/kernel/btf", true), ("/var/lib/memtrace", false)]
-    {
+    for (path, read_only) in [
+        ("/sys/kernel/tracing", true),
+        ("/sys/kernel/btf", true),
+        ("/var/log/containers", true),
+        ("/var/lib/memtrace", false),
+    ] {
         let mount = mounts.iter().find(|mount| mount["mountPath"] == path).context(path)?;
         ensure!((mount["readOnly"] == true) == read_only, "{mount:?}");
         let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]);

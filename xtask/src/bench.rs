@@ -2,7 +2,8 @@
 //! with `--recording`, how large recordings get, as `bench_recording` does; with `--probe`, what the
 //! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes;
 //! with `--lines`, what counting lines costs beside memory_profiler; with `--peers`, what other memory
-//! profilers do on the same programs; with `--budget`, what a budget for stack walks saves.
+//! profilers do on the same programs; with `--budget`, what a budget for stack walks saves; with
+//! `--daemon`, how much of short processes' growth is named.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Measure what a budget for stack walks saves
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines", "peers"])]
     budget: bool,
+    /// Measure what the daemon carries
+    #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines", "peers", "budget"])]
+    daemon: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -49,6 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options { lines: true, .. } => "bench_lines",
         Options { peers: true, .. } => "bench_peers",
         Options { budget: true, .. } => "bench_budget",
+        Options { daemon: true, .. } => "bench_daemon",
         _ => "bench",
     };
     let mut own = Vec::new();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use memtrace_common::event::Header;
 use memtrace_common::native::Native;
-use memtrace_common::settings::{CHECKED, CLOSED};
 use tracing::debug;
 
 use super::binding::Bindings;
@@ -25,7 +24,6 @@ use super::thinning::Thinning;
 use super::{Plan, SessionError, Traced, visit};
 use crate::kernel::{Event, KernelError, Probes, ProcessProbe};
 use crate::native::{NativeFiles, NativeProcess};
-use crate::profile::Ending;
 use crate::python::Images;
 use crate::python::Interpreter;
 use crate::source::TargetFiles;
@@ -33,9 +31,6 @@ use crate::source::TargetFiles;
 /// How often targets are checked for an end that the ring buffer had no room for, and for threads
 /// that are still to be bound.
 const CHECK: Duration = Duration::from_millis(250);
-
-/// Targets of which nothing was heard that are checked at a time, about: a check is a call or two.
-const CHECKED_UNSTIRRED: usize = 8;
 
 /// Targets up to which a second interpreter is looked for at each turn of the loop; of more of them only as
 /// often as everything is checked. A look takes some microseconds.
@@ -56,18 +51,18 @@ pub(super) struct Targets {
     /// When the whole machine is traced.
     pub(super) machine: Option<Machine>,
     follow: bool,
-    uprobes: bool,
+    pub(super) uprobes: bool,
     /// Evaluations are counted.
     pub(super) calls: bool,
     /// A command of ours that has not called `exec` yet.
-    expected: Option<u32>,
+    pub(super) expected: Option<u32>,
     checked: Instant,
     /// Checks so far.
-    rounds: usize,
+    pub(super) rounds: usize,
     /// No record was left in the ring buffer at some moment since the last check.
     pub(super) emptied: bool,
     /// Spaces that had ended at the last check, and no record of it had come.
-    ended: HashSet<u32>,
+    pub(super) ended: HashSet<u32>,
     haste: Haste,
     kills: Kills,
     pub(super) familiar: Familiar,
@@ -191,37 +186,6 @@ impl Targets {
         }
     }
 
-    /// Probes the death of code objects in targets whose code comes and goes. Until then the
-    /// kernel side checks the code of every frame, which costs more; others get no probe, and so
-    /// nothing of ours is ever in their memory.
-    fn watch_code(&mut self, spaces: &[u32]) -> Result<(), KernelError> {
-        let checked = |target: &&Target| {
-            let open = target.is_live() && target.code_dealloc.is_some();
-            let space = || self.probes.space(target.mm, target.space);
-            open && space().is_some_and(|space| space.code == CHECKED)
-        };
-        let targets = spaces.iter().filter_map(|space| self.targets.get(space));
-        let spaces: Vec<_> = targets.filter(checked).map(|it| it.space).collect();
-        spaces.into_iter().try_for_each(|space| self.watch_code_of(space))
-    }
-
-    /// Probes the death of code objects in one target, where that is allowed and possible.
-    pub(super) fn watch_code_of(&mut self, space: u32) -> Result<(), KernelError> {
-        let Some(target) = self.targets.get_mut(&space).filter(|_| self.uprobes) else {
-            return Ok(());
-        };
-        let Some(point) = target.code_dealloc.take() else { return Ok(()) };
-        let (path, offset) = (&point.path, point.file_offset);
-        match self.probes.attach_to_process("code_dealloc", target.pid, path, offset) {
-            Ok(probe) => {
-                target.code_probe = Some(probe);
-                self.probes.code_is_watched(target.pid, target.space)?;
-            }
-            Err(error) => debug!("process {}: {error}", target.pid),
-        }
-        Ok(())
-    }
-
     /// One record of the kernel side.
     pub(super) fn handle(&mut self, event: Event<'_>) {
         match event {
@@ -311,7 +275,7 @@ impl Targets {
         if now.duration_since(self.checked) >= CHECK {
             self.checked = now;
             self.probes.log();
-            let spaces = self.take_due_checks();
+            let spaces = self.due_for_a_check();
             self.find_ended(&spaces);
             self.watch_code(&spaces)?;
             self.thin()?;
@@ -321,29 +285,6 @@ impl Targets {
             let stirred = self.targets.values().filter(|target| target.stirred);
             let spaces: Vec<u32> = stirred.map(|target| target.space).collect();
             self.tell_grown_interpreters(&spaces)?;
-        }
-        Ok(())
-    }
-
-    /// The live targets of which a record has come since the last check, and some of the others: that of an
-    /// end may have been lost.
-    fn take_due_checks(&mut self) -> Vec<u32> {
-        self.rounds += 1;
-        let parts = 1 + self.targets.len() / CHECKED_UNSTIRRED;
-        let turn = self.rounds % parts;
-        let targets = self.targets.values_mut().filter(|target| target.is_live());
-        let due = targets.filter_map(|target| {
-            let stirred = std::mem::take(&mut target.stirred);
-            (stirred || target.space as usize % parts == turn).then_some(target.space)
-        });
-        due.chain(self.ended.iter().copied()).collect()
-    }
-
-    fn tell_grown_interpreters(&mut self, spaces: &[u32]) -> Result<(), SessionError> {
-        for (space, layout) in self.bindings.grown_interpreters(spaces) {
-            if let Some(target) = self.targets.get(&space) {
-                self.probes.configure(target.pid, space, &layout)?;
-            }
         }
         Ok(())
     }
@@ -366,40 +307,6 @@ impl Targets {
             }
         }
         Ok(())
-    }
-
-    /// Targets that ended while the ring buffer was full have no record of it.
-    fn find_ended(&mut self, spaces: &[u32]) {
-        if let Some(pid) = self.expected
-            && !std::path::Path::new(&format!("/proc/{pid}")).exists()
-        {
-            self.expected = None;
-        }
-        // What ended may have records that wait to be booked.
-        if !std::mem::take(&mut self.emptied) {
-            return;
-        }
-        let mut ended = HashMap::new();
-        let targets = spaces.iter().filter_map(|space| self.targets.get(space));
-        for target in targets.filter(|target| target.is_live()) {
-            match self.probes.space(target.mm, target.space) {
-                Some(space) if space.state == CLOSED => ended.insert(target.space, space.tally),
-                Some(_) => None,
-                None => {
-                    let tally = self.probes.untold_end(target.space).unwrap_or(target.tally);
-                    ended.insert(target.space, tally)
-                }
-            };
-        }
-        // Its last records may be in the ring buffer still: by the next check they are booked.
-        let before = std::mem::take(&mut self.ended);
-        for (space, tally) in ended {
-            if before.contains(&space) {
-                self.finish_target(space, Ending::Exited, tally);
-            } else {
-                self.ended.insert(space);
-            }
-        }
     }
 
     /// The processes that are still traced.

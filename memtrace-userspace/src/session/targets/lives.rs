@@ -73,7 +73,7 @@ impl Targets {
         self.finish_target(event.header.space, Ending::Exited, event.tally);
     }
 
-    pub(super) fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
+    pub(in crate::session) fn finish_target(&mut self, space: u32, ending: Ending, tally: Tally) {
         let (all, at) = (self.open_events(), self.journal.now());
         self.end_calls(at, space);
         if let Some(target) = self.targets.get_mut(&space)
