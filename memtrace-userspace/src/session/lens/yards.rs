@@ -123,6 +123,8 @@ pub(super) struct Yards {
     counting: Option<Moment>,
     /// and when the window's probes came.
     full: Moment,
+    /// How long it had run when the window was asked for: its probes may have come some time before.
+    asked: Duration,
     /// The target's own time that windows stood for until now.
     told: f64,
     /// Calls in a nanosecond of the target's own time.
@@ -162,6 +164,7 @@ impl Yards {
             off: Moment::default(),
             counting: None,
             full: Moment::default(),
+            asked: Duration::ZERO,
             told: 0.0,
             rate: 0.0,
             in_window: allocations as f64,
@@ -327,9 +330,11 @@ impl Yards {
         &mut self,
         ticket: u64,
         space: u32,
+        clock: &CpuClock,
         maps: &mut LensMaps,
     ) -> Result<(), KernelError> {
         self.ticket = ticket.cast_signed();
+        self.asked = clock.read();
         self.order(self.calls, space, maps)
     }
 
@@ -368,7 +373,7 @@ impl Yards {
         maps: &mut LensMaps,
     ) -> Result<(Stands, Duration), KernelError> {
         let window = self.window(maps);
-        let ran = clock.read().saturating_sub(self.full.ran);
+        let ran = clock.read().saturating_sub(self.asked);
         let stands = if window.is_some_and(|window| window.closed != 0) {
             Stands::Over
         } else if ran > WINDOW * (if window.is_some() { TOO_LATE } else { 2 }) {
