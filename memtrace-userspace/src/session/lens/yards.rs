@@ -43,8 +43,10 @@ const ENOUGH: f64 = 1000.0;
 const TOGETHER: Duration = Duration::from_micros(30);
 const TRIES: usize = 8;
 
+mod measured;
 mod trials;
 
+pub(super) use measured::Measured;
 pub(super) use trials::TRIAL;
 
 /// A candidate.
@@ -60,25 +62,6 @@ pub(super) struct Candidate {
 struct Moment {
     ran: Duration,
     calls: u64,
-}
-
-/// What a window came to by the calls of the function.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Measured {
-    /// By how much what it recorded is to be multiplied.
-    pub(super) scale: f64,
-    /// The target's own time since the window before, and that of the window.
-    pub(super) time: Duration,
-    pub(super) recorded: Duration,
-    /// By how much longer that would have been, had it all been as slow as where calls were counted for
-    /// what came before.
-    pub(super) slowed: Duration,
-    /// How long it ran with all probes, and what of that they took.
-    pub(super) ran: Duration,
-    pub(super) cost: Duration,
-    /// Calls that were counted, and what that took.
-    pub(super) calls: u64,
-    pub(super) counting: Duration,
 }
 
 /// Where a window stands.
