@@ -13,9 +13,9 @@ pub(super) const WINDOW: Duration = Duration::from_millis(8);
 const CHECK: Duration = Duration::from_millis(100);
 /// The shortest time until somebody asks again.
 const SOON: Duration = Duration::from_millis(2);
-/// Of what is allowed, what hits in windows may take: probes also cost when they come and go, some
-/// milliseconds each time, and nobody counts that.
-const SHARE: f64 = 0.45;
+/// Of what is allowed, what hits in windows may take. Counting calls all the time takes up to another
+/// fifth, and what nobody counts is probes that come and go, and tracing RSS beside.
+const SHARE: f64 = 0.3;
 /// So many of the first windows are followed by one for frees each,
 const FIRST: u32 = 4;
 /// and one in so many afterwards.
@@ -280,7 +280,7 @@ mod tests {
         }
         let own = now.duration_since(begun) - total;
         let part = total.as_secs_f64() / own.as_secs_f64();
-        assert!((0.02..0.03).contains(&part), "{part}");
+        assert!((0.011..0.019).contains(&part), "{part}");
         assert!(windows > 100, "{windows}");
     }
 

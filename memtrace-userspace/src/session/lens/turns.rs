@@ -276,8 +276,12 @@ impl Lenses {
         }
         watch.begin_window(lens);
         watch.attach_all(pid, probes);
-        let (Some(yards), Some(maps)) = (&mut watch.yards, probes.lens()) else { return Ok(()) };
-        yards.begin_window(self.epoch, space, maps)?;
+        let (Some(yards), Some(clock), Some(maps)) =
+            (&mut watch.yards, &watch.clock, probes.lens())
+        else {
+            return Ok(());
+        };
+        yards.begin_window(self.epoch, space, clock, maps)?;
         watch.gated = true;
         Ok(())
     }

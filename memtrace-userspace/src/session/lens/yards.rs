@@ -43,8 +43,10 @@ const ENOUGH: f64 = 1000.0;
 const TOGETHER: Duration = Duration::from_micros(30);
 const TRIES: usize = 8;
 
+mod measured;
 mod trials;
 
+pub(super) use measured::Measured;
 pub(super) use trials::TRIAL;
 
 /// A candidate.
@@ -60,25 +62,6 @@ pub(super) struct Candidate {
 struct Moment {
     ran: Duration,
     calls: u64,
-}
-
-/// What a window came to by the calls of the function.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Measured {
-    /// By how much what it recorded is to be multiplied.
-    pub(super) scale: f64,
-    /// The target's own time since the window before, and that of the window.
-    pub(super) time: Duration,
-    pub(super) recorded: Duration,
-    /// By how much longer that would have been, had it all been as slow as where calls were counted for
-    /// what came before.
-    pub(super) slowed: Duration,
-    /// How long it ran with all probes, and what of that they took.
-    pub(super) ran: Duration,
-    pub(super) cost: Duration,
-    /// Calls that were counted, and what that took.
-    pub(super) calls: u64,
-    pub(super) counting: Duration,
 }
 
 /// Where a window stands.
@@ -123,6 +106,8 @@ pub(super) struct Yards {
     counting: Option<Moment>,
     /// and when the window's probes came.
     full: Moment,
+    /// How long it had run when the window was asked for: its probes may have come some time before.
+    asked: Duration,
     /// The target's own time that windows stood for until now.
     told: f64,
     /// Calls in a nanosecond of the target's own time.
@@ -162,6 +147,7 @@ impl Yards {
             off: Moment::default(),
             counting: None,
             full: Moment::default(),
+            asked: Duration::ZERO,
             told: 0.0,
             rate: 0.0,
             in_window: allocations as f64,
@@ -327,9 +313,11 @@ impl Yards {
         &mut self,
         ticket: u64,
         space: u32,
+        clock: &CpuClock,
         maps: &mut LensMaps,
     ) -> Result<(), KernelError> {
         self.ticket = ticket.cast_signed();
+        self.asked = clock.read();
         self.order(self.calls, space, maps)
     }
 
@@ -368,7 +356,7 @@ impl Yards {
         maps: &mut LensMaps,
     ) -> Result<(Stands, Duration), KernelError> {
         let window = self.window(maps);
-        let ran = clock.read().saturating_sub(self.full.ran);
+        let ran = clock.read().saturating_sub(self.asked);
         let stands = if window.is_some_and(|window| window.closed != 0) {
             Stands::Over
         } else if ran > WINDOW * (if window.is_some() { TOO_LATE } else { 2 }) {
