@@ -22,7 +22,7 @@ use super::kernels::Kernel;
 use super::suites::Suite;
 use crate::process;
 
-/// A run that takes longer hangs: aarch64's take eight minutes where nothing else runs.
+/// A run that takes longer hangs: aarch64's take four minutes, and many more beside other work.
 const LONGEST: Duration = Duration::from_secs(2400);
 
 /// Fails when there is no QEMU.
