@@ -28,7 +28,7 @@ pub fn passed(ctx: &ProbeContext) {
     }
     if order.ticket != yard.ticket {
         let number = count.wrapping_add(order.shift) as u32;
-        if number % order.multiple.max(1) != 0 {
+        if !number.is_multiple_of(order.multiple.max(1)) {
             return;
         }
         // Of threads that come at the same time one begins.
