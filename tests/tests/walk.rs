@@ -200,6 +200,9 @@ fn walk_by_the_keys_address_gives_the_same_stacks() {
         let layout = PyLayout {
             slot: memtrace_common::layout::Slot::KeyAt as u32,
             key_address: interpreter.runtime + u64::from(key),
+            // glibc's thread-specific data on x86-64 (2.36 to 2.43, docs/cpython.md).
+            slot_first: 0x310,
+            slot_second: 0x510,
             ..interpreter.layout
         };
         for thread in &answer.threads {
