@@ -34,8 +34,8 @@ pub enum Event<'a> {
     Evaluated(Evaluated),
     /// A fork.
     Forked(Forked),
-    /// An exec, with the program's arguments.
-    Execed(Execed, &'a [u8]),
+    /// An exec, with the arguments. It is large and rare.
+    Execed(Box<Execed>, &'a [u8]),
     /// An interpreter that was met before.
     Recognised(Recognised),
     /// An exit.
@@ -143,7 +143,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
             let tail = tail
                 .get(..execed.program.length as usize)
                 .ok_or(DecodeError::Short { tag, length: bytes.len() })?;
-            Event::Execed(execed, tail)
+            Event::Execed(Box::new(execed), tail)
         }
         tag::RECOGNISED => Event::Recognised(take(bytes, tag)?.0),
         tag::EXITED => Event::Exited(take(bytes, tag)?.0),
