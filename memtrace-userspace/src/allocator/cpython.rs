@@ -25,15 +25,16 @@ const ARENA_FUNCTIONS: [(&str, Reads); 2] =
     [("arena alloc", Reads::NOTHING.size(2)), ("arena free", Reads::NOTHING.old(2))];
 
 /// Where the interpreter's file is mapped, and what it says.
-struct Code<'a> {
+pub(super) struct Code<'a> {
     memory: &'a TargetMemory,
-    image: std::sync::Arc<crate::python::Image>,
-    bias: u64,
-    path: std::path::PathBuf,
+    pub(super) file: std::fs::File,
+    pub(super) image: std::sync::Arc<crate::python::Image>,
+    pub(super) bias: u64,
+    pub(super) path: std::path::PathBuf,
 }
 
 impl<'a> Code<'a> {
-    fn of(
+    pub(super) fn of(
         memory: &'a TargetMemory,
         interpreter: &Interpreter,
         images: &mut Images,
@@ -51,7 +52,7 @@ impl<'a> Code<'a> {
             .eval_frame
             .as_ref()
             .map_or_else(|| mapping.map_file(pid), |point| point.path.clone());
-        Some(Self { memory, image, bias, path })
+        Some(Self { memory, file, image, bias, path })
     }
 
     fn point(&self, address: u64) -> Option<ProbePoint> {

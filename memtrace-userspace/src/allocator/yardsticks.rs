@@ -10,6 +10,7 @@ use memtrace_common::memory::ReadMemory as _;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSymbol as _};
 
+use super::cpython::Code;
 use super::entry;
 use crate::python::{BoundedRead, FILE_LIMIT, Images, Interpreter, ProbePoint, TargetMemory};
 
@@ -135,18 +136,7 @@ fn found(
     interpreter: &Interpreter,
     images: &mut Images,
 ) -> Option<Vec<Yardstick>> {
-    let pid = memory.pid();
-    let mapping = memory
-        .mappings()
-        .iter()
-        .find(|mapping| mapping.executable && mapping.path == interpreter.image)?;
-    let file = mapping.open(pid).ok()?;
-    let image = images.get(&file).ok()??;
-    let bias = image.bias(mapping.start, mapping.offset)?;
-    let path = interpreter
-        .eval_frame
-        .as_ref()
-        .map_or_else(|| mapping.map_file(pid), |point| point.path.clone());
+    let Code { file, image, bias, path, .. } = Code::of(memory, interpreter, images)?;
     let data = &BoundedRead::new(&file, FILE_LIMIT);
     let elf = ElfFile64::<object::Endianness, _>::parse(data).ok()?;
     let symbols: HashMap<&[u8], u64> = elf
