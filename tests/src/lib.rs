@@ -30,6 +30,7 @@ pub mod target;
 pub mod terminal;
 pub mod traced;
 pub mod truth;
+pub mod verdicts;
 pub mod wait;
 
 pub use anyhow::{Context, Result, bail, ensure};

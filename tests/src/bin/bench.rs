@@ -18,6 +18,7 @@ use harness::interpreters::{self, Interpreter};
 use harness::measure::{Pairs, median, quantile};
 use harness::memtrace::{self, Build};
 use harness::target::Target;
+use harness::verdicts::{Verdict, Verdicts};
 use harness::{Context, Result, bail, check, memory, resources};
 use serde_json::{Value, json};
 
@@ -77,13 +78,6 @@ struct Arguments {
 struct Ends {
     attach: Vec<f64>,
     detach: Vec<f64>,
-}
-
-struct Verdict {
-    name: String,
-    passed: bool,
-    line: String,
-    json: Value,
 }
 
 #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a few seconds")]
@@ -258,37 +252,25 @@ fn run() -> Result<ExitCode> {
     let python = interpreter(&arguments)?;
     println!("memtrace {}", memtrace::binary(Build::Release)?.display());
     println!("with     {python}");
-    let mut verdicts = Vec::new();
+    let mut verdicts = Verdicts::default();
     let mut ends = Ends::default();
-    let tell = |verdict: Verdict, verdicts: &mut Vec<Verdict>| {
-        let word = if verdict.passed { "passed" } else { "FAILED" };
-        println!("{word}  {:<28} {}", verdict.name, verdict.line);
-        verdicts.push(verdict);
-    };
     for case in CASES.iter().filter(|case| wanted(case.name)) {
         let verdict = measure(case, arguments.quick, &python, &mut ends).context(case.name)?;
-        tell(verdict, &mut verdicts);
+        verdicts.tell(verdict);
     }
     if !ends.attach.is_empty() {
-        tell(time_bar("start to attached", &ends.attach, ATTACH_BAR), &mut verdicts);
-        tell(time_bar("Ctrl-C to the end", &ends.detach, DETACH_BAR), &mut verdicts);
+        verdicts.tell(time_bar("start to attached", &ends.attach, ATTACH_BAR));
+        verdicts.tell(time_bar("Ctrl-C to the end", &ends.detach, DETACH_BAR));
     }
     if wanted("bystander") {
-        tell(measure_bystander(arguments.quick, &python).context("bystander")?, &mut verdicts);
+        verdicts.tell(measure_bystander(arguments.quick, &python).context("bystander")?);
     }
     if wanted("memory") {
-        tell(measure_memory(arguments.quick, &python).context("memory")?, &mut verdicts);
+        verdicts.tell(measure_memory(arguments.quick, &python).context("memory")?);
     }
     let output = arguments.output.unwrap_or(resources::target_folder().join("bench.json"));
-    let figures: Vec<Value> = verdicts
-        .iter()
-        .map(|one| json!({"name": one.name, "passed": one.passed, "figures": one.json}))
-        .collect();
-    let whole = json!({"python": python.to_string(), "quick": arguments.quick, "bars": figures});
-    std::fs::write(&output, serde_json::to_string_pretty(&whole)?)?;
-    println!("figures in {}", output.display());
-    let failed = verdicts.iter().any(|verdict| !verdict.passed);
-    Ok(if failed && arguments.enforce { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let run = json!({"python": python.to_string(), "quick": arguments.quick});
+    verdicts.write(&output, run, arguments.enforce)
 }
 
 fn main() -> ExitCode {

@@ -11,8 +11,9 @@ use harness::daemon::{self, Daemon};
 use harness::interpreters::{self, Interpreter};
 use harness::load::short::Programs;
 use harness::memtrace::{self, Build};
+use harness::verdicts::{Verdict, Verdicts};
 use harness::{Context, Result, check, resources};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Measures what the daemon carries.
 #[derive(Parser)]
@@ -35,13 +36,6 @@ struct Arguments {
     /// Where the figures go as JSON [default: bench_daemon.json in the build folder]
     #[arg(long, short)]
     output: Option<PathBuf>,
-}
-
-struct Verdict {
-    name: &'static str,
-    passed: bool,
-    line: String,
-    json: Value,
 }
 
 /// Programs that start, allocate and end.
@@ -78,7 +72,7 @@ fn short(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
         "short_of_all": named.short_of_all, "on_others_bytes": named.on_others,
         "took_s": ran.took.as_secs_f64(), "lost_events": lost, "own": own});
     let passed = share >= SHORT_BAR && named.on_others == 0;
-    Ok(Verdict { name: "short-lived processes named", passed, line, json })
+    Ok(Verdict { name: "short-lived processes named".to_owned(), passed, line, json })
 }
 
 fn run() -> Result<ExitCode> {
@@ -99,23 +93,12 @@ fn run() -> Result<ExitCode> {
         |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|it| it == name);
     type Case = fn(&Arguments, &[Interpreter]) -> Result<Verdict>;
     let cases: [(&str, Case); 1] = [("short", short)];
-    let mut verdicts = Vec::new();
+    let mut verdicts = Verdicts::default();
     for (name, case) in cases.into_iter().filter(|(name, _)| wanted(name)) {
-        let verdict = case(&arguments, &pythons).context(name)?;
-        let word = if verdict.passed { "passed" } else { "FAILED" };
-        println!("{word}  {:<28} {}", verdict.name, verdict.line);
-        verdicts.push(verdict);
+        verdicts.tell(case(&arguments, &pythons).context(name)?);
     }
     let output = arguments.output.unwrap_or(resources::target_folder().join("bench_daemon.json"));
-    let figures: Vec<Value> = verdicts
-        .iter()
-        .map(|one| json!({"name": one.name, "passed": one.passed, "figures": one.json}))
-        .collect();
-    let whole = json!({"quick": arguments.quick, "bars": figures});
-    std::fs::write(&output, serde_json::to_string_pretty(&whole)?)?;
-    println!("figures in {}", output.display());
-    let failed = verdicts.iter().any(|verdict| !verdict.passed);
-    Ok(if failed && arguments.enforce { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    verdicts.write(&output, json!({"quick": arguments.quick}), arguments.enforce)
 }
 
 fn main() -> ExitCode {
