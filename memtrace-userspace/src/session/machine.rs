@@ -142,10 +142,13 @@ impl Targets {
                     machine.patient.insert(target.space);
                 }
                 Some(_) => {
+                    // One that has ended is judged by its records that are still to be booked: the
+                    // kernel side may have recognised it.
+                    let Some(file) = executable(target.pid) else { continue };
                     if machine.foreign.len() >= MOST_FOREIGN {
                         machine.foreign.clear();
                     }
-                    machine.foreign.extend(executable(target.pid));
+                    machine.foreign.insert(file);
                     unwanted.push(SpaceId(target.space));
                 }
                 None => {

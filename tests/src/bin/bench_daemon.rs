@@ -51,8 +51,7 @@ fn short(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
     let daemon = Daemon::start_with(Build::Release, &config)?;
     let count = if arguments.quick { SHORT / 10 } else { SHORT };
     let ran = programs.run(pythons, count, arguments.at_once)?;
-    daemon.next_window()?;
-    let report = daemon.report("")?;
+    let report = programs.report(&daemon, &pythons[0])?;
     check::law(&report)?;
     let lost: u64 = report.processes.iter().map(|process| process.lost_events).sum();
     let (named, own) = (programs.named(&report)?, daemon.overview()?["own"].clone());

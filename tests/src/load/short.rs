@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::daemon::Daemon;
 use crate::interpreters::Interpreter;
 use crate::report::Report;
+use crate::target::Target;
 
 /// What each of them allocates.
 pub const BYTES: i64 = 20 << 20;
@@ -98,6 +100,18 @@ impl Programs {
             workers.into_iter().try_for_each(|it| it.join().ok().context("a worker panicked")?)
         })?;
         Ok(Ran { processes: count, took: begun.elapsed() })
+    }
+
+    /// The report of a daemon, once it has booked all that ran. It may be behind by what its ring buffer
+    /// holds, and the ring buffer keeps order: when a program is known that began after them, so are they.
+    ///
+    /// # Errors
+    /// When that never is, or there is no answer.
+    pub fn report(&self, daemon: &Daemon, python: &Interpreter) -> Result<Report> {
+        let last = Target::start(python, "resident.py", &["keeps", &self.tag])?;
+        daemon.process(last.pid)?;
+        daemon.next_window()?;
+        daemon.report("")
     }
 
     /// What of their growth a report names.

@@ -24,8 +24,7 @@ fn short_processes_have_all_their_growth_on_their_own_lines() -> Result<()> {
         daemon.process(target.pid)?;
     }
     let ran = programs.run(&pythons, 3 * pythons.len(), 6)?;
-    daemon.next_window()?;
-    let report = daemon.report("")?;
+    let report = programs.report(&daemon, &pythons[0])?;
     check::law(&report)?;
     let named = programs.named(&report)?;
     let lost: u64 = report.processes.iter().map(|process| process.lost_events).sum();
