@@ -46,15 +46,18 @@ const SHORT_BAR: f64 = 0.999;
 fn short(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
     let tag = daemon::tag();
     let programs = Programs::new(&tag)?;
-    // As it is by default, but for what else runs on this machine.
-    let config = format!("[[include]]\ncommand = \"*{tag}*\"\n[http]\nlisten = \"127.0.0.1:0\"\n");
+    // As it is by default, but for what else runs on this machine, and with room for the windows of all.
+    let config = format!(
+        "[[include]]\ncommand = \"*{tag}*\"\n[http]\nlisten = \"127.0.0.1:0\"\n[limits]\nmemory = \"256MiB\"\n"
+    );
     let daemon = Daemon::start_with(Build::Release, &config)?;
     let count = if arguments.quick { SHORT / 10 } else { SHORT };
     let ran = programs.run(pythons, count, arguments.at_once)?;
+    let own = daemon.overview()?["own"].clone();
     let report = programs.report(&daemon, &pythons[0])?;
     check::law(&report)?;
     let lost: u64 = report.processes.iter().map(|process| process.lost_events).sum();
-    let (named, own) = (programs.named(&report)?, daemon.overview()?["own"].clone());
+    let named = programs.named(&report)?;
     let share = named.share(&ran);
     daemon.stop()?;
     let line = format!(
