@@ -14,6 +14,7 @@ mod multi;
 mod object;
 pub mod offsets;
 mod probes;
+mod programs;
 mod ring;
 pub mod support;
 mod uprobe;

@@ -15,12 +15,9 @@ const TRACEPOINTS: [&str; 2] = ["page_fault_user", "page_fault_kernel"];
 /// The program for the software event.
 const EVENT: &str = "page_fault_event";
 
-/// Loads the program that this machine needs.
-pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    if machine::HERE.traces_faults() {
-        return raw_tracepoint(ebpf, TRACED)?.load().map_err(program_error(TRACED));
-    }
-    event(ebpf)?.load().map_err(program_error(EVENT))
+/// The program that this machine needs.
+pub(super) fn program() -> &'static str {
+    if machine::HERE.traces_faults() { TRACED } else { EVENT }
 }
 
 /// Attaches it.

@@ -26,23 +26,14 @@ use super::files::{self, ImageTable};
 use super::lens::LensMaps;
 use super::object::Object;
 use super::offsets;
+use super::programs::{self, TRACEPOINTS};
 use super::ring::Ring;
-use super::uprobe::load_uprobe;
 use crate::machine::{HERE, Machine};
 
 mod machine;
 
 /// Where the kernel describes its own types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
-
-/// The programs that must attach, each to the raw tracepoint of its name; beside those of `faults`.
-const TRACEPOINTS: [&str; 5] = [
-    "sched_process_exit",
-    "sched_process_exec",
-    "sched_process_fork",
-    "vm_unmapped_area",
-    "rss_stat",
-];
 
 /// What can go wrong between memtrace and the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +187,7 @@ impl Probes {
         let lens =
             if options.lens { Some(LensMaps::load(&mut ebpf, object.bytes())?) } else { None };
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
-        load_programs(&mut ebpf, &btf)?;
+        programs::load(&mut ebpf, &btf)?;
         let ring =
             RingBuf::try_from(take_map(&mut ebpf, "EVENTS")?).map_err(map_error("EVENTS"))?;
         let mut this = Self {
@@ -450,23 +441,4 @@ pub(super) fn raw_tracepoint<'a>(
     name: &'static str,
 ) -> Result<&'a mut RawTracePoint, KernelError> {
     ebpf.program_mut(name).ok_or(KernelError::Absent(name))?.try_into().map_err(program_error(name))
-}
-
-fn load_programs(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), KernelError> {
-    faults::load(ebpf)?;
-    for name in TRACEPOINTS {
-        raw_tracepoint(ebpf, name)?.load().map_err(program_error(name))?;
-    }
-    for name in ["attend", "locate_cpus", "find_ram"] {
-        let program: &mut Iter = ebpf
-            .program_mut(name)
-            .ok_or(KernelError::Absent(name))?
-            .try_into()
-            .map_err(program_error(name))?;
-        program.load("task", btf).map_err(program_error(name))?;
-    }
-    for name in ["code_dealloc", "eval_frame"] {
-        load_uprobe(ebpf, name)?;
-    }
-    Ok(())
 }
