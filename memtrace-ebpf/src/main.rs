@@ -12,6 +12,7 @@ mod atomic;
 mod calls;
 mod counter;
 mod emit;
+mod fingerprint;
 mod growth;
 mod lifecycle;
 mod machine;

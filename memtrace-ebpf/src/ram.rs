@@ -14,7 +14,7 @@ use memtrace_common::settings::Ram;
 
 use crate::maps::{RAM, field};
 use crate::memory::{UserMemory, load_kernel};
-use crate::task::Task;
+use crate::task::{Current, Task};
 
 /// Bits of a page table's entry (`arch/x86/include/asm/pgtable_types.h`).
 const PRESENT: u64 = 1;
@@ -22,7 +22,7 @@ const HUGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Bytes of a page.
-const PAGE: u64 = 4096;
+pub const PAGE: u64 = 4096;
 
 /// Bits of an address that one level of tables resolves.
 const LEVEL_BITS: u64 = 9;
@@ -67,6 +67,45 @@ impl FoundPages {
     }
 }
 
+/// The way to pages of the running process that are looked at once.
+pub struct PageTables {
+    /// Address of the top-level table; 0 when there is none to walk.
+    pub tables: u64,
+    /// As [`Ram::base`].
+    pub base: u64,
+}
+
+impl PageTables {
+    /// Those of which nothing is known.
+    pub const NONE: Self = Self { tables: 0, base: 0 };
+
+    /// Those of the running process.
+    #[inline(always)]
+    pub fn of_current() -> Self {
+        Self::of(Current::task().mm())
+    }
+
+    /// Those of the address space `mm`.
+    #[inline(always)]
+    fn of(mm: u64) -> Self {
+        // SAFETY: map memory.
+        let base = RAM.get_ptr(0).map_or(0, |ram| unsafe { (*ram).base });
+        let tables =
+            if base == 0 { 0 } else { load_kernel(mm.wrapping_add(u64::from(field!(mm_pgd)))) };
+        Self { tables, base }
+    }
+
+    /// Where the page that holds `address` can be loaded from; 0 when it can't.
+    #[inline(always)]
+    pub fn page(&self, address: u64) -> u64 {
+        // The lower half is the process's own.
+        if self.tables == 0 || address >> 47 != 0 {
+            return 0;
+        }
+        find_page(self.tables, self.base, address / PAGE)
+    }
+}
+
 /// Memory of the process that runs.
 pub struct PagedMemory {
     /// Address of its top-level page table; 0 when there is none to walk.
@@ -81,10 +120,7 @@ impl PagedMemory {
     /// That of the address space `mm`.
     #[inline(always)]
     pub fn of(mm: u64, found: &mut FoundPages) -> Self {
-        // SAFETY: map memory.
-        let base = RAM.get_ptr(0).map_or(0, |ram| unsafe { (*ram).base });
-        let tables =
-            if base == 0 { 0 } else { load_kernel(mm.wrapping_add(u64::from(field!(mm_pgd)))) };
+        let PageTables { tables, base } = PageTables::of(mm);
         found.keep_valid(mm);
         Self { tables, base, found }
     }

@@ -15,6 +15,7 @@ use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
 use memtrace_common::walk::{self, Frame, mix};
 
 use crate::emit;
+use crate::fingerprint::{self, Str};
 use crate::maps::{
     ALLOCATOR, CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, TRACEPOINTS, scratch_of,
 };
@@ -114,7 +115,7 @@ extern "C" fn check_frame<const OF: u32>(index: u32, space: *mut *mut Space) -> 
     // SAFETY: a copy of one word of map memory.
     let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return 0 };
     scratch.busy = 1;
-    let same = known == fingerprint(&space.layout, &mut scratch.outgoing, code);
+    let same = known == fingerprint::of(&space.layout, code);
     scratch.busy = 0;
     if !same {
         scratch.outgoing.recycled = 1;
@@ -204,7 +205,7 @@ extern "C" fn send_code_of_frame<const OF: u32>(index: u32, space: *mut *mut Spa
     let Some((scratch, code)) = frame_code::<OF>(index) else { return 1 };
     let key = CodeKey { code, space: u64::from(space.id) };
     scratch.busy = 1;
-    let print = fingerprint(&space.layout, &mut scratch.outgoing, code);
+    let print = fingerprint::of(&space.layout, code);
     // SAFETY: a copy of one word of map memory.
     match unsafe { CODES_SENT.get(key) }.copied() {
         Some(known) if known == print => {
@@ -245,35 +246,6 @@ pub fn name_code(space: &mut Space, code: u64) {
     // SAFETY: there is a first frame.
     unsafe { (*scratch.walk.frames.as_mut_ptr()).code = code };
     repeat(1, send_code_of_frame::<ALLOCATOR>, space);
-}
-
-/// Bytes of a file name's end that a fingerprint looks at.
-const FINGERPRINT_BYTES: usize = 64;
-
-/// What tells a code object from another one that takes over its address: where its texts are, and
-/// its first line. Looked at for every frame of a new stack; the probe on dying code objects
-/// covers those that leave no trace here.
-#[inline(always)]
-fn fingerprint(layout: &PyLayout, text: &mut Outgoing, code: u64) -> u64 {
-    let mut print = int_field(code, layout.code_first_line) as u32 as u64;
-    // Texts of one size come to lie where the old ones lay: the file's name itself must tell.
-    text.code = code;
-    find_str(text, layout, layout.code_file);
-    let mut length = text.total;
-    if length > FINGERPRINT_BYTES as u64 {
-        length = FINGERPRINT_BYTES as u64;
-    }
-    let mut tail = [0u64; FINGERPRINT_BYTES / 8];
-    let from = text.address + text.total - length;
-    // SAFETY: `length` is at most the size of `tail`.
-    unsafe { UserMemory.read_raw(from, tail.as_mut_ptr().cast(), length as u32) };
-    for word in tail {
-        print = mix(print, word);
-    }
-    for field in [layout.code_file, layout.code_name, layout.code_table] {
-        print = mix(print, UserMemory.read_u64(code + u64::from(field)).unwrap_or(0));
-    }
-    print
 }
 
 #[inline(always)]
@@ -337,20 +309,12 @@ extern "C" fn send_piece<const OF: u32>(piece: u32, space: *mut *mut Space) -> i
     i64::from(text.sent == 0)
 }
 
-/// The str that the code object's field points to (`PyASCIIObject`,
-/// `Include/cpython/unicodeobject.h`; only compact strings occur as names).
+/// The str that the code object's field points to.
 #[inline(always)]
 fn find_str(text: &mut Outgoing, layout: &PyLayout, field: u32) {
     let object = UserMemory.read_u64(text.code + u64::from(field)).unwrap_or(0);
-    let length = UserMemory.read_u64(object + u64::from(layout.str_length)).unwrap_or(0);
-    let state = int_field(object, layout.str_state) as u32;
-    let width = (state >> 2) & 7;
-    let ascii = state & (1 << 6) != 0;
-    let data = if ascii { layout.str_ascii } else { layout.str_compact };
-    // A length that would overflow is cut to the limit with all others.
-    text.total = (length & u64::from(u32::MAX)) * u64::from(width);
-    text.width = width as u8;
-    text.address = object + u64::from(data);
+    let found = Str::of(layout, object);
+    (text.address, text.total, text.width) = (found.address, found.total, found.width);
 }
 
 /// The `bytes` that the code object's field points to.
