@@ -108,7 +108,7 @@ fn busy(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
     let (tag, count) = (daemon::tag(), part(arguments, BUSY));
     let mut busy = Busy::start(pythons, &tag, count, busy::ROUNDS)?;
     let mut measured = Measured::default();
-    let (mut lost, mut skipped, mut events) = (0, 0, 0);
+    let (mut lost, mut skipped, mut events, mut probe_ns) = (0, 0, 0, 0.0);
     for pair in 0..PAIRS {
         let before = if pair % 2 == 0 { Some(busy.step()?) } else { None };
         let daemon = Daemon::start_with(Build::Release, &config(&tag))?;
@@ -121,6 +121,7 @@ fn busy(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
             let process = report.process(pid)?;
             lost += process.lost_events;
             events += process.events;
+            probe_ns += process.more["overhead"]["probe_ns"].as_f64().context("probe_ns")?;
             skipped += process.thinned.as_ref().map_or(0, |it| it.events_not_walked);
         }
         daemon.stop()?;
@@ -133,19 +134,21 @@ fn busy(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
         format!("{:.4} ({low:.4} to {high:.4})", pairs.ratio())
     };
     let (cpu, took) = (&measured.cpu, &measured.took);
+    let probe_part = probe_ns / 1e9 / cpu.traced.iter().sum::<f64>();
     let line = format!(
         "{} times the untraced CPU time (bar {BUSY_BAR}; the middle half), {} on the clock; {count} processes, \
          {PAIRS} pairs of {:.1} s each, {:.0} page faults a second; {events} events, {skipped} not walked, \
-         {lost} lost",
+         {lost} lost; {:.2} % by the probes' own clock",
         ratio(cpu),
         ratio(took),
         median(&cpu.untraced),
         median(&measured.fault_rates),
+        probe_part * 100.0,
     );
     let json = json!({"cpu_ratio": cpu.ratio(), "cpu_spread": cpu.spread(), "bar": BUSY_BAR,
         "clock_ratio": took.ratio(), "clock_spread": took.spread(), "processes": count,
         "cpu_ratios": cpu.ratios(), "clock_ratios": took.ratios(), "events": events,
-        "events_not_walked": skipped, "lost_events": lost});
+        "events_not_walked": skipped, "lost_events": lost, "probe_part": probe_part});
     let passed = cpu.ratio() <= BUSY_BAR;
     Ok(Verdict { name: "busy processes".to_owned(), passed, line, json })
 }
