@@ -54,7 +54,7 @@ const MEMORY_BAR: i64 = 150 << 20;
 /// Processes that work, and those in a storm.
 const BUSY: usize = 20;
 /// Times that they do their work untraced and traced.
-const PAIRS: usize = 5;
+const PAIRS: usize = 15;
 /// Of a process's own untraced time.
 const BUSY_BAR: f64 = 1.02;
 /// Times that a storm rises.
@@ -192,20 +192,26 @@ fn short(arguments: &Arguments, pythons: &[Interpreter]) -> Result<Verdict> {
     let lost: u64 = report.processes.iter().map(|process| process.lost_events).sum();
     let named = programs.named(&report)?;
     let share = named.share(&ran);
+    let (after, peak) = (memory::resident(daemon.pid())?.rss, memory::peak(daemon.pid())?);
     daemon.stop()?;
     let line = format!(
         "{:.3} % (bar {:.1}) of {count} processes' growth; {} of them known, {} short of all; \
-         {} bytes on another's line; {:.0} a second; {lost} events lost",
+         {} bytes on another's line; {:.0} a second; {lost} events lost; {:.0} MiB of RSS before \
+         a report of all, {:.0} after, {:.0} at most",
         share * 100.0,
         SHORT_BAR * 100.0,
         named.processes,
         named.short_of_all,
         named.on_others,
         count as f64 / ran.took.as_secs_f64(),
+        mib(own["rss_bytes"].as_i64().unwrap_or_default()),
+        mib(after),
+        mib(peak),
     );
     let json = json!({"share": share, "bar": SHORT_BAR, "processes": count, "known": named.processes,
         "short_of_all": named.short_of_all, "on_others_bytes": named.on_others,
-        "took_s": ran.took.as_secs_f64(), "lost_events": lost, "own": own});
+        "took_s": ran.took.as_secs_f64(), "lost_events": lost, "own": own,
+        "rss_after_bytes": after, "peak_bytes": peak});
     let passed = share >= SHORT_BAR && named.on_others == 0;
     Ok(Verdict { name: "short-lived processes named".to_owned(), passed, line, json })
 }

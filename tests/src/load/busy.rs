@@ -12,8 +12,9 @@ use crate::interpreters::Interpreter;
 use crate::measure::Pairs;
 use crate::target::Target;
 
-/// Rounds of a step: about a second of a process's own time.
-pub const ROUNDS: usize = 30;
+/// Rounds of a step: about a third of a second of a process's own time. Many short steps: a machine is not the same
+/// for long.
+pub const ROUNDS: usize = 10;
 
 /// Longest that a step of all may take.
 const STEP: Duration = Duration::from_secs(600);
