@@ -11,6 +11,7 @@ pub mod container;
 pub mod export;
 pub mod figures;
 pub mod group;
+mod heap;
 pub mod metrics;
 pub mod privileges;
 pub mod push;

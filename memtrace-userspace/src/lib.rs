@@ -7,6 +7,9 @@
 //! clock and know neither aya nor clap nor tokio. [`snapshot`] is a look from outside that needs
 //! no event.
 
+// It panics where standard error can't be written: `command::progress::say` doesn't.
+#![warn(clippy::print_stderr)]
+
 pub mod allocator;
 pub mod cli;
 pub mod command;

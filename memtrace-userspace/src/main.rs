@@ -1,12 +1,14 @@
 //! The `memtrace` command: parse, run, say what went wrong, choose the exit code.
 
+#![warn(clippy::print_stderr)]
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use memtrace::cli::{Cli, Command, ListArgs, ListFormat};
 use memtrace::command::form::FormError;
-use memtrace::command::progress::Messages;
+use memtrace::command::progress::{Messages, say};
 use memtrace::command::run::CountError;
 use memtrace::command::{
     attach, calibrate, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps,
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
             // It may name files, commands and threads of a target's; the lines are the kernel's.
             let message = format!("{error:#}");
             let lines: Vec<_> = message.split('\n').map(printable).collect();
-            eprintln!("memtrace: {}", lines.join("\n"));
+            say(lines.join("\n"));
             ExitCode::from(code_of(&error))
         }
     }
@@ -135,5 +137,7 @@ fn log_to_stderr(cli: &Cli) {
         .with_ansi(!on_screen && color::wanted(std::io::stderr().is_terminal()))
         .with_env_filter(EnvFilter::new(level))
         .with_timer(tracing_subscriber::fmt::time::uptime())
+        // It would be told to standard error, which is what has failed, and panic.
+        .log_internal_errors(false)
         .try_init();
 }

@@ -4,8 +4,9 @@
 //! what is tested.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -69,23 +70,17 @@ impl Daemon {
     /// # Errors
     /// When it ends before it watches.
     pub fn start_with(build: Build, config: &str) -> Result<Self> {
-        resources::root()?;
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("memtrace.toml");
-        std::fs::write(&file, config)?;
-        let mut command = Command::new(memtrace::binary(build)?);
-        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
-        command.arg("daemon").arg("--config").arg(file);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        // In a session of its own, as a service is: the scheduler shares time out by session.
-        // SAFETY: setsid is async-signal-safe, and the child does nothing else.
-        unsafe {
-            command.pre_exec(|| {
-                libc::setsid();
-                Ok(())
-            });
-        }
-        let mut child = command.spawn()?;
+        Self::start_as(build, config, |_| ())
+    }
+
+    /// [`Daemon::start_with`], of a command that `change` has seen before.
+    ///
+    /// # Errors
+    /// When it ends before it watches.
+    pub fn start_as(build: Build, config: &str, change: impl FnOnce(&mut Command)) -> Result<Self> {
+        let (folder, mut command) = Self::command(build, config)?;
+        change(&mut command);
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
         let stderr = Lines::new("memtrace", child.stderr.take().context("standard error")?);
         let mut daemon = Self { child, stderr, folder, address: String::new() };
         if !config.contains("enabled = false") {
@@ -95,6 +90,46 @@ impl Daemon {
         }
         daemon.says("watching")?;
         Ok(daemon)
+    }
+
+    /// One that has nowhere to say anything, with an address that is free now.
+    ///
+    /// # Errors
+    /// When it never answers.
+    pub fn start_unheard(config: &str, stderr: File) -> Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let config = config.replace("127.0.0.1:0", &address);
+        let (folder, mut command) = Self::command(Build::Dev, &config)?;
+        let child = command.stderr(stderr).spawn()?;
+        let stderr = Lines::new("memtrace", std::io::empty());
+        let mut daemon = Self { child, stderr, folder, address };
+        wait::until("an answer", || {
+            if let Some(status) = daemon.child.try_wait()? {
+                bail!("memtrace ended: {status}");
+            }
+            Ok(daemon.get("/healthz").is_ok_and(|answer| answer.status == 200).then_some(()))
+        })?;
+        Ok(daemon)
+    }
+
+    fn command(build: Build, config: &str) -> Result<(tempfile::TempDir, Command)> {
+        resources::root()?;
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("memtrace.toml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(memtrace::binary(build)?);
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        command.arg("daemon").arg("--config").arg(file);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // In a session of its own, as a service is: the scheduler shares time out by session.
+        // SAFETY: setsid is async-signal-safe, and the child does nothing else.
+        unsafe {
+            command.pre_exec(|| {
+                libc::setsid();
+                Ok(())
+            });
+        }
+        Ok((folder, command))
     }
 
     /// Waits for a line of standard error with these words.

@@ -2,4 +2,7 @@
 //!
 //! Each states its own truth; what to make of it is the caller's.
 
+pub mod busy;
+pub mod idle;
 pub mod short;
+pub mod storm;

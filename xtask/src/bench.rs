@@ -3,7 +3,7 @@
 //! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes;
 //! with `--lines`, what counting lines costs beside memory_profiler; with `--peers`, what other memory
 //! profilers do on the same programs; with `--budget`, what a budget for stack walks saves; with
-//! `--daemon`, how much of short processes' growth is named.
+//! `--daemon`, what the daemon carries: idle and busy processes, a storm, and many short ones.
 //!
 //! It builds and starts that program and does not measure anything itself.
 

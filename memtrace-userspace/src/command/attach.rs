@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::form::Form;
 use super::output::Output;
-use super::progress::Progress;
+use super::progress::{Progress, say};
 use super::trace::{Stops, check_view, look_at_all, plan_of, report};
 use crate::cli::AttachArgs;
 use crate::session::Session;
@@ -23,7 +23,7 @@ pub async fn run(args: &AttachArgs) -> Result<()> {
     for (pid, interpreter) in found {
         let version = session.attach(pid, interpreter)?;
         if !args.trace.quiet {
-            eprintln!("memtrace: attached to {pid} (CPython {version})");
+            say(format_args!("attached to {pid} (CPython {version})"));
         }
     }
     let progress = Progress::of_time("tracing", args.trace.duration, args.trace.quiet);

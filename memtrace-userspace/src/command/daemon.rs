@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
+use super::progress::say;
 use super::trace::{Stops, restore};
 use crate::cli::DaemonArgs;
 use crate::daemon::board::Board;
@@ -39,7 +40,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
             Server::check(&config.http)?;
         }
         push::settings(&config)?;
-        eprintln!("memtrace: the configuration is sound");
+        say("the configuration is sound");
         return Ok(());
     }
     let mut signals = Signals::new().context("signals")?;
@@ -57,7 +58,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
     let board = Arc::new(Mutex::new(Board::new(store, Names::below(Path::new("/")))));
     if let Some(server) = server {
         let address = server.address().context("the server's address")?;
-        eprintln!("memtrace: listening on {}://{address}", server.scheme());
+        say(format_args!("listening on {}://{address}", server.scheme()));
         let bound = Bound { lines: config.metrics.lines, groups: config.metrics.groups };
         server.start(Arc::clone(&board), bound)?;
     }
@@ -67,7 +68,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
     // Threads that were started before are not concerned.
     session.lead();
     watch.look_around(&mut session)?;
-    eprintln!("memtrace: watching all Python processes; SIGHUP reads the configuration again");
+    say("watching all Python processes; SIGHUP reads the configuration again");
     loop {
         let mut wish = None;
         let step = session.step(&mut pin!(async { wish = Some(signals.next().await) })).await?;
@@ -76,7 +77,7 @@ pub async fn run(args: &DaemonArgs) -> Result<()> {
             Step::Asked if wish == Some(Wish::Reload) => match read(args.config.as_deref()) {
                 Ok(config) => {
                     watch.reload(&mut session, config)?;
-                    eprintln!("memtrace: the configuration was read again");
+                    say("the configuration was read again");
                 }
                 Err(error) => warn!("the configuration stays as it was: {error:#}"),
             },

@@ -4,6 +4,7 @@
 //! that come meanwhile go through [`Messages`], which writes them above the line. It writes no
 //! results and measures nothing.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -65,6 +66,12 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.line.finish_and_clear();
     }
+}
+
+/// Tells the user. Who can't be told, on a full disk or a closed pipe, misses it, and the work goes on.
+pub fn say(what: impl Display) {
+    let line = format!("memtrace: {what}\n");
+    let _ = Messages.write_all(line.as_bytes());
 }
 
 /// Standard error for messages: above the line of progress, where there is one.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use self::windows::Cut;
+use super::progress::say;
 use super::read::Reading;
 use crate::cli::PushArgs;
 use crate::history::{History, WHOLE};
@@ -145,11 +146,11 @@ fn conclude(args: &PushArgs, backend: &Backend, windows: u64, counts: &Counts) -
     if counts.sent > 0 && !args.quiet {
         let dropped = counts.dropped();
         let lost = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
-        eprintln!(
-            "memtrace: {} of {} requests sent to {backend}{lost}",
+        say(format_args!(
+            "{} of {} requests sent to {backend}{lost}",
             counts.sent,
             counts.sent + counts.refused + counts.waiting + dropped,
-        );
+        ));
     }
     let why = counts.last_error.as_deref().unwrap_or("no answer");
     if counts.refused > 0 {
@@ -175,7 +176,7 @@ fn conclude(args: &PushArgs, backend: &Backend, windows: u64, counts: &Counts) -
                 bail!("{}: no process in that time and part, nothing to send", file.display())
             }
             Some(_) => {}
-            None if !args.quiet => eprintln!("memtrace: nothing waits in the queue"),
+            None if !args.quiet => say("nothing waits in the queue"),
             None => {}
         }
     }

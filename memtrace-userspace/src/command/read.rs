@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::progress::Progress;
+use super::progress::{Progress, say};
 use crate::cli::{FilterArgs, TimeArgs};
 use crate::history::{Entry, Head, History, WHOLE};
 use crate::profile::Profile;
@@ -29,7 +29,7 @@ impl Reading {
     /// Tells the user what limits the answer.
     pub(super) fn warn(self, what: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("memtrace: warning: {what}");
+            say(format_args!("warning: {what}"));
         }
     }
 }

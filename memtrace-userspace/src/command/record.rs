@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use self::file::RecordingFile;
 use self::keeper::Keeper;
-use super::progress::Progress;
+use super::progress::{Progress, say};
 use super::started::Started;
 use super::trace::{Stops, look_at_all, plan};
 use crate::cli::RecordArgs;
@@ -40,13 +40,13 @@ async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
             armed = condition.holds(&args.pids) => armed?,
             () = stops.signal() => {
                 if !args.quiet {
-                    eprintln!("memtrace: the condition never held, so nothing is recorded");
+                    say("the condition never held, so nothing is recorded");
                 }
                 return Ok(0);
             }
         };
         if !args.quiet {
-            eprintln!("memtrace: {armed}");
+            say(&armed);
         }
         // The interpreter may have come a long way since it was looked at first.
         found = look_at_all(&args.pids)?;
@@ -55,7 +55,7 @@ async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
     for (pid, interpreter) in found {
         let version = session.attach(pid, interpreter)?;
         if !args.quiet {
-            eprintln!("memtrace: recording {pid} (CPython {version}) to {}", args.output.display());
+            say(format_args!("recording {pid} (CPython {version}) to {}", args.output.display()));
         }
     }
     let mut keeper = Keeper::begin(file, args.on_oom, session.head())?;
@@ -108,14 +108,14 @@ fn end(args: &RecordArgs, keeper: Keeper, traced: &Traced) -> Result<()> {
         return Ok(());
     }
     match saved {
-        Some(saved) => eprintln!(
-            "memtrace: {} windows in {} bytes of {}; `memtrace report {}` shows them",
+        Some(saved) => say(format_args!(
+            "{} windows in {} bytes of {}; `memtrace report {}` shows them",
             saved.windows,
             saved.bytes,
             args.output.display(),
             args.output.display()
-        ),
-        None => eprintln!("memtrace: no process was killed, so nothing is kept"),
+        )),
+        None => say("no process was killed, so nothing is kept"),
     }
     Ok(())
 }

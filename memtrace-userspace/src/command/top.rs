@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::display::Display;
 use self::spool::Spool;
 use super::color;
+use super::progress::say;
 use super::sources::SourceKeeper;
 use super::trace::{Stops, look_at_all, plan, restore};
 use crate::cli::TopArgs;
@@ -71,7 +72,7 @@ pub async fn run(args: &TopArgs) -> Result<()> {
     restore();
     let finished = traced.and_then(|session| session.map(Session::finish).transpose());
     for saved in user.spool.close() {
-        eprintln!("memtrace: {saved}");
+        say(&saved);
     }
     finished?;
     closed

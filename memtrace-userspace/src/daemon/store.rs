@@ -14,9 +14,13 @@ use std::time::Duration;
 use crate::history::entry::{
     Began, Change, Ended, Known, Names, SpaceId, StackId, ThreadId, ThreadName, Window,
 };
-use crate::history::{Entry, Head, History, Tables};
+use crate::history::{Entry, Head, Tables};
 use crate::profile::Memory;
 use crate::units::Nanos;
+
+mod parts;
+
+pub use parts::Parts;
 
 /// What a process's windows before the oldest that is kept come to.
 #[derive(Debug, Clone)]
@@ -268,38 +272,6 @@ pub fn space_of(entry: &Entry) -> Option<SpaceId> {
 }
 
 impl Kept {
-    /// The history of a range of time, for some of the processes. It begins where windows are kept at
-    /// the earliest.
-    #[must_use]
-    pub fn history(
-        &self,
-        range: &RangeInclusive<Nanos>,
-        wanted: &dyn Fn(SpaceId) -> bool,
-    ) -> History {
-        let start = (*range.start()).max(self.from);
-        let range = start..=(*range.end()).max(start);
-        let mut history = History::with_tables(self.head.clone(), range, Arc::clone(&self.tables));
-        let mut add = |entry: &Entry| {
-            // Nothing of it can be inconsistent but for a process that was refused before.
-            let _ = history.add(entry);
-        };
-        for base in self.base.values().filter(|base| wanted(base.began.space)) {
-            add(&Entry::Began(base.began.clone()));
-            if let Some(known) = &base.known {
-                add(&Entry::Known(known.clone()));
-            }
-            if let Some(sum) = &base.sum {
-                add(&Entry::Window(sum.clone()));
-            }
-        }
-        for entry in self.slots.iter().flat_map(|slot| &slot.entries) {
-            if space_of(entry).is_some_and(wanted) {
-                add(entry);
-            }
-        }
-        history
-    }
-
     /// The processes whose windows are kept, with their pids.
     pub fn pids(&self) -> impl Iterator<Item = (SpaceId, u32)> + '_ {
         let began = |entry: &Entry| match entry {

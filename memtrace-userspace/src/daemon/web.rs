@@ -19,6 +19,7 @@ use super::watch::SharedBoard;
 mod answer;
 mod guard;
 mod overview;
+mod packed;
 mod reports;
 mod routes;
 mod serve;

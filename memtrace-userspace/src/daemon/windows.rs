@@ -27,7 +27,7 @@ pub struct ClosedWindow {
     /// Its end.
     pub to: SystemTime,
     /// One process each; `before` is RSS at the window's beginning. Their sum:
-    /// [`merged`](crate::profile::merge::merged).
+    /// [`Merging`](crate::profile::merge::Merging).
     pub profile: Profile,
 }
 

@@ -147,6 +147,10 @@ impl Queue {
         self.bytes
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn limits(&self) -> QueueLimits {
         self.limits
     }

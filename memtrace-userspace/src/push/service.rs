@@ -82,18 +82,27 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     async fn fill(self, mut windows: mpsc::Receiver<Window>, ended: &RefCell<bool>) {
-        let mut complained = false;
+        let mut lost = 0_u64;
         while let Some(window) = windows.recv().await {
             for request in encode(self.backend.form, &window) {
-                match self.queue.borrow_mut().add(&request, SystemTime::now()) {
-                    Ok(()) => complained = false,
-                    Err(error) if !complained => {
-                        complained = true;
-                        tracing::warn!(
-                            "push: can't write to the queue ({error}); profiles are lost"
-                        );
+                let added = self.queue.borrow_mut().add(&request, SystemTime::now());
+                match added {
+                    Ok(()) if lost > 0 => {
+                        tracing::warn!("push: the queue takes requests again; {lost} were lost");
+                        lost = 0;
                     }
-                    Err(_) => {}
+                    Ok(()) => {}
+                    Err(error) => {
+                        if lost == 0 {
+                            let queue = self.queue.borrow();
+                            let folder = queue.folder().display();
+                            tracing::warn!(
+                                "push: can't write to the queue {folder} ({error}); profiles are lost \
+                                 until there is room"
+                            );
+                        }
+                        lost += 1;
+                    }
                 }
                 self.count(|counts| counts.requests += 1);
             }

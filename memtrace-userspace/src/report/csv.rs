@@ -7,7 +7,7 @@
 //! would take for a formula gets an apostrophe before it; control characters are escaped. RSS over
 //! time is in the JSON report only.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
@@ -85,9 +85,21 @@ const HEADER: [&str; 57] = [
 
 /// Writes all rows, the lines sorted by their own `sort`, largest first.
 pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Result<()> {
+    write_parts(out, profile, profile.processes.iter(), sort)
+}
+
+/// The same of processes that are made one by one, and let go of when they are written. What is said of the
+/// whole is that of `frame`.
+pub fn write_parts<P: Borrow<ProcessProfile>>(
+    out: &mut dyn Write,
+    frame: &Profile,
+    processes: impl Iterator<Item = P>,
+    sort: Measure,
+) -> io::Result<()> {
     let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(out);
     rows.write_record(HEADER)?;
-    for (process, number) in profile.processes.iter().zip(1..) {
+    for (process, number) in processes.zip(1..) {
+        let process = process.borrow();
         let same = Row { process: number, pid: process.pid, ..Row::default() };
         rows.serialize(Row::new(&same, "before", process.before))?;
         let thinned = process.thinned();
@@ -118,7 +130,7 @@ pub fn write(out: &mut dyn Write, profile: &Profile, sort: Measure) -> io::Resul
         if gap != Memory::ZERO {
             rows.serialize(Row::new(&same, "gap", gap))?;
         }
-        let row = Row::after(&same, process, profile);
+        let row = Row::after(&same, process, frame);
         rows.serialize(row.with_allocated(&process.allocated(), process.lens.as_ref()))?;
     }
     rows.flush()

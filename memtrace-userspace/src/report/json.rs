@@ -5,10 +5,12 @@
 //! written as JSON's own escapes. Everything the profile holds is here but the functions' extents and
 //! the stacks, which other forms have.
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
 
 use self::escape::TerminalSafe;
 use self::native::Native;
@@ -28,12 +30,26 @@ pub const SCHEMA: &str = "memtrace.report/1";
 
 /// Writes `profile` as one document and a newline.
 pub fn write(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
-    let beside = |process: &ProcessProfile| Beside {
-        native: process.native_functions(),
-        quiet: process.counts.quiet_lines(&process.lines),
+    write_parts(out, profile, || profile.processes.iter())
+}
+
+/// The same of processes that are made one by one, and let go of when they are written. What is said of the
+/// whole is that of `frame`; `processes` is asked for them once.
+pub fn write_parts<P: Borrow<ProcessProfile>, I: Iterator<Item = P>>(
+    out: &mut dyn Write,
+    frame: &Profile,
+    processes: impl Fn() -> I,
+) -> io::Result<()> {
+    let document = Document {
+        schema: SCHEMA,
+        started_at: rfc3339(frame.started_at),
+        duration_ns: frame.duration,
+        lens: allocations::lenses(frame),
+        kernel: &frame.kernel,
+        exact: frame.exact,
+        processes: OneByOne(processes),
     };
-    let beside: Vec<_> = profile.processes.iter().map(beside).collect();
-    write_document(out, &Document::of(profile, &beside))
+    write_document(out, &document)
 }
 
 /// Writes any document in this way.
@@ -44,14 +60,33 @@ pub(super) fn write_document(out: &mut dyn Write, document: &impl Serialize) -> 
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+#[serde(bound(serialize = "S: Serialize"))]
+struct Document<'a, S> {
     schema: &'static str,
     started_at: String,
     duration_ns: Nanos,
     lens: Vec<&'static str>,
     kernel: &'a str,
     exact: bool,
-    processes: Vec<Process<'a>>,
+    processes: S,
+}
+
+/// Processes, of which one at a time has its rows made.
+struct OneByOne<F>(F);
+
+impl<P: Borrow<ProcessProfile>, I: Iterator<Item = P>, F: Fn() -> I> Serialize for OneByOne<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serializer.serialize_seq(None)?;
+        for process in (self.0)() {
+            let process = process.borrow();
+            let beside = Beside {
+                native: process.native_functions(),
+                quiet: process.counts.quiet_lines(&process.lines),
+            };
+            all.serialize_element(&Process::of((process, &beside)))?;
+        }
+        all.end()
+    }
 }
 
 #[derive(Serialize)]
@@ -165,20 +200,6 @@ struct Beside {
     native: Vec<NativeFigures>,
     /// Lines that ran and changed nothing.
     quiet: Vec<LineFigures>,
-}
-
-impl<'a> Document<'a> {
-    fn of(profile: &'a Profile, beside: &'a [Beside]) -> Self {
-        Self {
-            schema: SCHEMA,
-            started_at: rfc3339(profile.started_at),
-            duration_ns: profile.duration,
-            lens: allocations::lenses(profile),
-            kernel: &profile.kernel,
-            exact: profile.exact,
-            processes: profile.processes.iter().zip(beside).map(Process::of).collect(),
-        }
-    }
 }
 
 impl<'a> Process<'a> {

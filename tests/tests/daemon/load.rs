@@ -6,6 +6,7 @@ use std::time::Duration;
 use harness::daemon::{Daemon, config, tag};
 use harness::interpreters::{newest, supported};
 use harness::load::short::Programs;
+use harness::load::storm::Storm;
 use harness::target::Target;
 use harness::{Result, check, ensure, memory, wait};
 
@@ -39,32 +40,11 @@ fn a_storm_in_all_processes_at_once_overflows_the_ring_and_the_law_holds() -> Re
     let (tag, python) = (tag(), newest()?);
     let small = config(&tag).replace("[trace]\n", "[trace]\nring = \"64KiB\"\n");
     let daemon = Daemon::start(&small)?;
-    let mut targets = Vec::new();
-    for _ in 0..6 {
-        targets.push(Target::start(&python, "threads.py", &["many_at_once", &tag])?);
-    }
-    for target in &targets {
-        daemon.process(target.pid)?;
-    }
-    for target in &mut targets {
-        target.begin()?;
-    }
-    for target in &mut targets {
-        target.conversation().expect("done")?;
-    }
-    let mut kernel = Vec::new();
-    for target in &targets {
-        kernel.push(target.settled()?);
-    }
+    let mut storm = Storm::gathering(&[python], &tag, 6)?;
+    let left = storm.rage(&daemon, 1)?;
     daemon.next_window()?;
-    let report = daemon.report("")?;
-    check::law(&report)?;
-    let mut lost = 0;
-    for (target, kernel) in targets.iter().zip(kernel) {
-        check::agrees_with_kernel(&report, target.pid, kernel)?;
-        lost += report.process(target.pid)?.lost_events;
-    }
-    ensure!(lost > 0, "nothing was lost: the ring is too large for this test");
+    let told = left.holds(&daemon.report("")?)?;
+    ensure!(told.lost > 0, "nothing was lost: the ring is too large for this test");
     let peak = memory::peak(daemon.pid())?;
     ensure!(peak < 150 << 20, "{peak} bytes");
     daemon.stop().map(drop)

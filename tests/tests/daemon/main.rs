@@ -4,6 +4,8 @@
 //! Each test's programs have an argument of their own, and a rule for that: other processes of this
 //! machine come and go as they like.
 
+mod clock;
+mod disk;
 mod ends;
 mod faults;
 mod finds;

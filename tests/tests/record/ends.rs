@@ -2,45 +2,19 @@
 
 use std::fs::{self, File};
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use ::memtrace::history::Entry;
 use ::memtrace::recording::{Reader, Stop};
+use harness::disk::SmallDisk;
 use harness::interpreters::newest;
 use harness::memtrace::{self, Build, finish};
 use harness::recorder::Recorder;
 use harness::report::Report;
 use harness::target::Target;
-use harness::{Context, Result, bpf, check, ensure, resources, wait};
+use harness::{Context, Result, bpf, check, ensure, wait};
 
 use crate::{STEP, TwoSteps};
-
-/// A disk of 64 KiB, of which little is free.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn with_free(bytes: usize) -> Result<Self> {
-        resources::root()?;
-        let disk = Self(tempfile::tempdir()?);
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(disk.0.path());
-        resources::succeed(&mut mount)?;
-        fs::write(disk.0.path().join("filler"), vec![1; (64 << 10) - bytes])?;
-        Ok(disk)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.path().join("a.memtrace")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // An error means that it was never mounted.
-        let _ = resources::succeed(Command::new("umount").arg("--lazy").arg(self.0.path()));
-    }
-}
 
 /// How many windows there are, and why reading ended.
 fn read(file: &Path) -> Result<(usize, Stop)> {
@@ -70,7 +44,7 @@ fn a_full_disk_ends_the_recording_well_formed_and_not_the_target() -> Result<()>
     let disk = SmallDisk::with_free(8 << 10)?;
     let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
     let window = ["--window", "100ms"];
-    let file = disk.file();
+    let file = disk.path().join("a.memtrace");
     let recorder = Recorder::into_file(Build::Dev, &[target.pid], &window, Some(&file))?;
     let held = bpf::held_by(recorder.pid())?;
     held.is_tracing()?;
@@ -106,11 +80,11 @@ fn a_full_disk_does_not_disturb_a_command_that_is_recorded() -> Result<()> {
     let disk = SmallDisk::with_free(4 << 10)?;
     let work = "import json, http.client, argparse, time; time.sleep(1); print('did it'); exit(5)";
     let mut command = memtrace::command(["record", "--window", "100ms", "-o"])?;
-    command.arg(disk.file()).arg("--").arg(newest()?.path).args(["-c", work]);
+    command.arg(disk.path().join("a.memtrace")).arg("--").arg(newest()?.path).args(["-c", work]);
     let output = finish(&mut command)?;
     output.expect_code(1)?.expect_words(&["a.memtrace", "No space left", "saved"])?;
     ensure!(output.stdout == "did it\n", "the command was disturbed: {output:?}");
-    let (_, stop) = read(&disk.file())?;
+    let (_, stop) = read(&disk.path().join("a.memtrace"))?;
     ensure!(matches!(stop, Stop::Abandoned { .. }), "it ends with {stop}");
     Ok(())
 }
@@ -119,11 +93,11 @@ fn a_full_disk_does_not_disturb_a_command_that_is_recorded() -> Result<()> {
 fn a_disk_without_any_room_is_told_before_a_command_is_started() -> Result<()> {
     let disk = SmallDisk::with_free(0)?;
     let mut command = memtrace::command(["record", "-o"])?;
-    command.arg(disk.file()).args(["--", "echo", "it ran"]);
+    command.arg(disk.path().join("a.memtrace")).args(["--", "echo", "it ran"]);
     let output = finish(&mut command)?;
     output.expect_code(1)?.expect_words(&["a.memtrace", "No space left"])?;
     ensure!(output.stdout.is_empty(), "it ran: {output:?}");
-    ensure!(!disk.file().exists(), "an empty recording is left");
+    ensure!(!disk.path().join("a.memtrace").exists(), "an empty recording is left");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::*;
+use crate::history::History;
 use crate::history::entry::{Function, FunctionId, PlaceId, PlaceName, StackName, TextId};
 use crate::profile::{Ending, Reason};
 use crate::units::Bytes;
@@ -89,17 +90,65 @@ fn what_is_no_longer_kept_is_still_known_to_be_held() {
     let kept = store.kept();
     assert!(kept.slots.len() <= 12, "{}", kept.slots.len());
     assert_eq!(store.cut_short(), 0);
-    let profile = kept.history(&(Nanos(55 * SECOND)..=Nanos(60 * SECOND)), &all).profile();
+    let profile = kept.parts(&(Nanos(55 * SECOND)..=Nanos(60 * SECOND)), &all).profile();
     let process = &profile.processes[0];
     assert_eq!(process.law_gap(), Memory::ZERO);
     assert_eq!((process.before, process.after), (anon(1000 + 4096 * 55), anon(1000 + 4096 * 60)));
     assert_eq!(process.lines[0].self_grown, Bytes(4096 * 5));
     assert_eq!(process.lines[0].self_resident, Bytes(4096 * 60));
     // Asked for more than is kept: as much as is kept, and the law holds.
-    let profile = kept.history(&(Nanos(0)..=Nanos(u64::MAX)), &all).profile();
+    let profile = kept.parts(&(Nanos(0)..=Nanos(u64::MAX)), &all).profile();
     let process = &profile.processes[0];
     assert_eq!(process.law_gap(), Memory::ZERO);
     assert_eq!(process.lines[0].self_resident, Bytes(4096 * 60));
+}
+
+/// A process that is there all the time, one that ends before most is forgotten, and one that begins later.
+#[test]
+fn processes_one_by_one_are_those_of_one_history() {
+    let whole = |kept: &Kept, range: RangeInclusive<Nanos>| {
+        let mut history = History::with_tables(head(), range, Arc::clone(&kept.tables));
+        for base in kept.base.values() {
+            history.add(&Entry::Began(base.began.clone())).unwrap();
+            if let Some(sum) = &base.sum {
+                history.add(&Entry::Window(sum.clone())).unwrap();
+            }
+        }
+        let entries = kept.slots.iter().flat_map(|slot| &slot.entries);
+        entries.for_each(|entry| history.add(entry).unwrap());
+        history.profile()
+    };
+    let mut store = store(10, 1 << 20);
+    store.add(
+        Nanos(0),
+        vec![names(), thread(1), began(1, 0, 1000), began(2, 0, 70), began(3, 0, 1)],
+    );
+    for second in 1..=20 {
+        let mut entries = vec![window(1, 0, second, 4096, 1000 + 4096 * second as i64)];
+        match second {
+            5 => entries.push(ended(3, 5)),
+            12 => entries.extend([window(2, 0, 12, 8192, 70 + 8192), ended(2, 12)]),
+            16 => entries.extend([began(4, 16, 0), window(4, 0, 16, 4096, 4096)]),
+            _ => {}
+        }
+        store.add(Nanos(second * SECOND), entries);
+    }
+    let kept = store.kept();
+    let seconds = |from: u64, to: u64| Nanos(from * SECOND)..=Nanos(to * SECOND);
+    for (range, pids) in [
+        (seconds(10, 20), &[101, 102, 104][..]),
+        (seconds(11, 13), &[101, 102]),
+        (seconds(13, 15), &[101]),
+        (seconds(13, 100), &[101, 104]),
+    ] {
+        let parts = kept.parts(&range, &all);
+        let profile = parts.profile();
+        assert_eq!(profile, whole(&kept, range.clone()), "{range:?}");
+        let found: Vec<_> = parts.processes().map(|(space, it)| (space.0 + 100, it.pid)).collect();
+        assert_eq!(found, pids.iter().map(|pid| (*pid, *pid)).collect::<Vec<_>>(), "{range:?}");
+    }
+    let some = kept.parts(&seconds(10, 20), &|space| space == SpaceId(4));
+    assert_eq!(some.profile().processes.len(), 1);
 }
 
 #[test]
@@ -147,7 +196,7 @@ fn a_day_of_windows_and_of_short_lived_processes_takes_no_more_than_an_hour() {
     assert_eq!(kept.base.len(), 1);
     assert_eq!(store.threads.by_name.len(), 1);
     assert!(store.threads.spaces.len() <= 1, "{}", store.threads.spaces.len());
-    let profile = kept.history(&crate::history::WHOLE, &all).profile();
+    let profile = kept.parts(&crate::history::WHOLE, &all).profile();
     let of_line: i64 = profile.processes.iter().map(|it| it.lines[0].self_resident.0).sum();
     let brief = profile.processes.len() as i64 - 1;
     assert_eq!(of_line, 4096 * (24 * 360 - 1) + 8192 * brief);
@@ -163,7 +212,7 @@ fn too_little_memory_keeps_less_and_says_so() {
         assert!(store.bytes() <= 4000, "{}", store.bytes());
     }
     assert!(store.cut_short() > 80, "{}", store.cut_short());
-    let process = &store.kept().history(&crate::history::WHOLE, &all).profile().processes[0];
+    let process = &store.kept().parts(&crate::history::WHOLE, &all).profile().processes[0];
     assert_eq!((process.after, process.law_gap()), (anon(409_600), Memory::ZERO));
 }
 

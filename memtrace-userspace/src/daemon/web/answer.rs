@@ -70,8 +70,8 @@ pub(super) fn body(kind: Kind, body: impl Into<axum::body::Body>) -> Response {
 }
 
 /// A body to be saved as a file. `name` is ours: letters, digits, hyphens and dots.
-pub(super) fn download(kind: Kind, name: &str, bytes: Vec<u8>) -> Response {
-    let mut response = body(kind, bytes);
+pub(super) fn download(kind: Kind, name: &str, content: impl Into<axum::body::Body>) -> Response {
+    let mut response = body(kind, content);
     let value = format!("attachment; filename=\"{name}\"");
     if let Ok(value) = HeaderValue::from_str(&value) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);

@@ -10,13 +10,14 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Kind, Problem, body, download};
+use super::packed::Packer;
 use crate::daemon::board::Board;
 use crate::daemon::export;
 use crate::daemon::group::GroupId;
-use crate::daemon::store::Kept;
+use crate::daemon::store::{Kept, Parts};
 use crate::history::entry::SpaceId;
 use crate::profile::Profile;
-use crate::profile::merge::merged;
+use crate::profile::merge::Merging;
 use crate::report::{
     Column, HtmlOptions, Measure, StackOptions, TableOptions, csv, flamegraph, folded, html, json,
     pprof, table,
@@ -139,18 +140,30 @@ fn range(kept: &Kept, query: &Query) -> Result<RangeInclusive<Nanos>, Problem> {
 }
 
 impl Material {
+    fn parts(&self) -> Parts<'_> {
+        self.kept.parts(&self.range, &|space| self.spaces.contains_key(&space))
+    }
+
+    /// All processes as one.
+    fn merged(&self, parts: &Parts<'_>) -> Profile {
+        let mut merging = Merging::default();
+        parts.processes().for_each(|(_, process)| merging.add(&process));
+        let process = merging.finish(self.root.0, &self.root.1);
+        Profile { processes: process.into_iter().collect(), ..parts.frame() }
+    }
+
     /// The profile, and whose files belong to each of its processes.
     fn profile(&self, separate: bool) -> (Profile, Vec<Option<Arc<TargetFiles>>>) {
-        let wanted = |space| self.spaces.contains_key(&space);
-        let history = self.kept.history(&self.range, &wanted);
-        let (profile, files) = (history.profile(), |space| self.spaces.get(&space)?.clone());
-        let files: Vec<_> = history.shown().map(files).collect();
+        let parts = self.parts();
+        let files = |space| self.spaces.get(&space)?.clone();
         if separate || !self.is_group {
-            return (profile, files);
+            let (files, processes) =
+                parts.processes().map(|(space, it)| (files(space), it)).unzip();
+            return (Profile { processes, ..parts.frame() }, files);
         }
         // All of a group are one program.
-        let any = files.into_iter().flatten().next();
-        let merged = merged(&profile, self.root.0, &self.root.1);
+        let any = self.spaces.values().flatten().next().cloned();
+        let merged = self.merged(&parts);
         let files = vec![any; merged.processes.len()];
         (merged, files)
     }
@@ -178,9 +191,15 @@ pub(super) fn answer(material: &Material, query: &Query) -> Result<Response, Pro
             .map_err(Problem::failed)?;
         return Ok(download(Kind::Binary, "window.memtrace", bytes));
     }
-    let (profile, files) = material.profile(query.separate);
-    let mut out = Vec::new();
-    write(form, &mut out, &profile, &files, measure).map_err(Problem::failed)?;
+    let mut out = Packer::default();
+    let all_rows = matches!(form, Form::Json | Form::Csv);
+    let written = if all_rows && (query.separate || !material.is_group) {
+        write_parts(form, &mut out, &material.parts(), measure)
+    } else {
+        let (profile, files) = material.profile(query.separate);
+        write(form, &mut out, &profile, &files, measure)
+    };
+    let out = written.and_then(|()| out.finish()).map_err(Problem::failed)?;
     Ok(match form {
         Form::Json => body(Kind::Json, out),
         Form::Csv => download(Kind::Csv, "lines.csv", out),
@@ -191,9 +210,23 @@ pub(super) fn answer(material: &Material, query: &Query) -> Result<Response, Pro
     })
 }
 
+/// Forms that have rows of each process, and nothing of all: there may be thousands.
+fn write_parts(
+    form: Form,
+    out: &mut Packer,
+    parts: &Parts<'_>,
+    measure: Measure,
+) -> io::Result<()> {
+    let processes = || parts.processes().map(|(_, process)| process);
+    match form {
+        Form::Csv => csv::write_parts(out, &parts.frame(), processes(), measure),
+        _ => json::write_parts(out, &parts.frame(), processes),
+    }
+}
+
 fn write(
     form: Form,
-    out: &mut Vec<u8>,
+    out: &mut Packer,
     profile: &Profile,
     files: &[Option<Arc<TargetFiles>>],
     measure: Measure,
@@ -233,9 +266,7 @@ pub(super) struct Timeline {
 
 /// RSS of a group or process over time.
 pub(super) fn timeline(material: &Material) -> Timeline {
-    let wanted = |space| material.spaces.contains_key(&space);
-    let profile = material.kept.history(&material.range, &wanted).profile();
-    let profile = merged(&profile, material.root.0, &material.root.1);
+    let profile = material.merged(&material.parts());
     let started = profile.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = |nanos: Nanos| (started + Duration::from_nanos(nanos.0)).as_millis() as u64;
     let mut points = Vec::new();

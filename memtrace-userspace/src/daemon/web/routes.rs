@@ -15,6 +15,7 @@ use super::answer::{Kind, Problem, body};
 use super::guard::Guard;
 use super::overview::overview;
 use super::reports::{self, Query};
+use crate::daemon::heap;
 use crate::daemon::metrics::{Bound, Own, open_metrics, prometheus_text};
 use crate::daemon::watch::{SharedBoard, lock};
 
@@ -127,7 +128,13 @@ async fn report(Given(state): Shared, query: Result<Asked<Query>, QueryRejection
     let Asked(query) = query.map_err(|error| Problem::wrong(error.body_text()))?;
     let place = turn(&state.reports).await?;
     let material = reports::material(&lock(&state.board), &query)?;
-    away(place, move || reports::answer(&material, &query)).await
+    away(place, move || {
+        let answer = reports::answer(&material, &query);
+        drop(material);
+        heap::give_back();
+        answer
+    })
+    .await
 }
 
 fn json(value: &impl serde::Serialize) -> Answer {

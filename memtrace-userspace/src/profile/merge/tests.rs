@@ -1,7 +1,5 @@
 //! Workers as one: sums, the law, and those that have ended.
 
-use std::time::SystemTime;
-
 use super::*;
 use crate::profile::Estimate;
 
@@ -66,22 +64,17 @@ fn process(pid: u32, before: i64, lines: &[(u32, i64)], at: u64, ending: Ending)
     }
 }
 
-fn profile(processes: Vec<ProcessProfile>) -> Profile {
-    Profile {
-        started_at: SystemTime::UNIX_EPOCH,
-        duration: Nanos(100),
-        kernel: "6.18.0".to_owned(),
-        exact: true,
-        processes,
-    }
+fn merged(processes: &[ProcessProfile], pid: u32, command: &[String]) -> Option<ProcessProfile> {
+    let mut merging = Merging::default();
+    processes.iter().for_each(|process| merging.add(process));
+    merging.finish(pid, command)
 }
 
 #[test]
 fn workers_as_one_have_the_sums_of_their_lines_and_the_law_holds() {
     let one = process(10, 1000, &[(3, 4096), (5, 8192)], 10, Ending::Running);
     let two = process(11, 500, &[(3, 4096)], 20, Ending::Running);
-    let sum = merged(&profile(vec![one, two]), 10, &["master".to_owned()]);
-    let process = &sum.processes[0];
+    let process = merged(&[one, two], 10, &["master".to_owned()]).unwrap();
     assert_eq!((process.pid, process.command.as_slice()), (10, &["master".to_owned()][..]));
     assert_eq!((process.before, process.after), (anon(1500), anon(1500 + 16384)));
     assert_eq!(process.law_gap(), Memory::ZERO);
@@ -99,8 +92,7 @@ fn workers_as_one_have_the_sums_of_their_lines_and_the_law_holds() {
 fn what_ended_took_its_memory_with_it() {
     let one = process(10, 1000, &[(3, 4096)], 10, Ending::Running);
     let two = process(11, 500, &[(3, 8192)], 10, Ending::Exited);
-    let sum = merged(&profile(vec![one, two]), 10, &[]);
-    let process = &sum.processes[0];
+    let process = merged(&[one, two], 10, &[]).unwrap();
     assert_eq!((process.after, process.law_gap()), (anon(1000 + 4096), Memory::ZERO));
     assert_eq!(process.lines[0].self_grown, Bytes(12288));
     assert_eq!(process.lines[0].self_resident, Bytes(4096));
@@ -116,8 +108,7 @@ fn a_worker_that_began_later_is_no_part_of_the_beginning() {
         let mut master = process(10, 1000, &[(3, 4096)], 20, Ending::Running);
         let mut forked = process(11, 900, &[(5, 8192)], 40, worker);
         (master.began, forked.began) = (Nanos(began), Nanos(began + 5));
-        let sum = merged(&profile(vec![forked, master]), 10, &[]);
-        let process = &sum.processes[0];
+        let process = merged(&[forked, master], 10, &[]).unwrap();
         assert_eq!((process.began, process.before), (Nanos(began), anon(1000)));
         assert_eq!((process.after, process.law_gap()), (anon(after), Memory::ZERO));
         let row = process.unattributed.iter().find(|row| row.reason == Reason::BeganLater);
@@ -133,5 +124,5 @@ fn a_worker_that_began_later_is_no_part_of_the_beginning() {
 
 #[test]
 fn nobody_is_nobody() {
-    assert_eq!(merged(&profile(Vec::new()), 1, &[]).processes, []);
+    assert_eq!(merged(&[], 1, &[]), None);
 }
