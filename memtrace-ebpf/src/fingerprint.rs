@@ -15,8 +15,11 @@ const CODE_BYTES: u64 = 256;
 /// Bytes of a str before its text, at most (`PyCompactUnicodeObject` up to 3.11 has 72).
 const STR_BYTES: u64 = 80;
 
-/// Bytes of a file name's end that are looked at.
+/// Bytes of a file name's end that are looked at where they can be loaded.
 const TAIL_BYTES: u64 = 64;
+
+/// And where the helper reads them to the stack, of which there is little: 512 bytes for all calls together.
+const TAIL_READ: u64 = 32;
 
 /// The fingerprint of the code object at this address of the running process.
 #[inline(always)]
@@ -136,14 +139,10 @@ impl Str {
 /// A hash of the text's end.
 #[inline(always)]
 fn tail(tables: &PageTables, text: &Str) -> u64 {
-    let mut length = text.total;
-    if length > TAIL_BYTES {
-        length = TAIL_BYTES;
-    }
-    let from = text.address + text.total - length;
+    let end = text.address + text.total;
     // The words of the last 64 bytes. A text begins at a word, and what is behind its end in its last word
     // belongs to it and stays as it is; what is before its beginning does not.
-    let first = ((from + length + 7) & !7) - TAIL_BYTES;
+    let first = ((end + 7) & !7) - TAIL_BYTES;
     let part = Part::at(tables, first, TAIL_BYTES);
     let mut hash = 0;
     if part.place != 0 {
@@ -154,9 +153,13 @@ fn tail(tables: &PageTables, text: &Str) -> u64 {
         }
         return hash;
     }
-    let mut words = [0u64; TAIL_BYTES as usize / 8];
+    let mut length = text.total;
+    if length > TAIL_READ {
+        length = TAIL_READ;
+    }
+    let mut words = [0u64; TAIL_READ as usize / 8];
     // SAFETY: `length` is at most the size of `words`.
-    unsafe { UserMemory.read_raw(from, words.as_mut_ptr().cast(), length as u32) };
+    unsafe { UserMemory.read_raw(end - length, words.as_mut_ptr().cast(), length as u32) };
     for word in words {
         hash = mix(hash, word);
     }
