@@ -39,12 +39,15 @@ impl Probes {
 
         let random = RandomState::new();
         let Words(ref words) = Words([random.hash_one(0), random.hash_one(1)]);
-        let mut map: Array<_, Crossing<Ram>> =
-            Array::try_from(take_map(&mut self.ebpf, "RAM")?).map_err(map_error("RAM"))?;
+        // Not taken: programs that are loaded later refer to it.
+        let map = self.ebpf.map_mut("RAM").ok_or(KernelError::Absent("RAM"))?;
+        let mut map: Array<_, Crossing<Ram>> = Array::try_from(map).map_err(map_error("RAM"))?;
         let (pid, address) = (std::process::id().into(), words.as_ptr() as u64);
         map.set(0, Crossing(Ram { pid, address, words: *words, base: 0 }), 0)
             .map_err(map_error("RAM"))?;
         self.iterate("find_ram")?;
+        let map = self.ebpf.map("RAM").ok_or(KernelError::Absent("RAM"))?;
+        let map: Array<_, Crossing<Ram>> = Array::try_from(map).map_err(map_error("RAM"))?;
         let base = map.get(&0, 0).map_err(map_error("RAM"))?.0.base;
         if base == 0 {
             debug!("the kernel's mapping of RAM was not found: targets are read by a helper");
