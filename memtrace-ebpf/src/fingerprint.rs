@@ -15,11 +15,10 @@ const CODE_BYTES: u64 = 256;
 /// Bytes of a str before its text, at most (`PyCompactUnicodeObject` up to 3.11 has 72).
 const STR_BYTES: u64 = 80;
 
-/// Bytes of a file name's end that are looked at where they can be loaded.
-const TAIL_BYTES: u64 = 64;
-
-/// And where the helper reads them to the stack, of which there is little: 512 bytes for all calls together.
-const TAIL_READ: u64 = 32;
+/// Words of a file name's end that are looked at where they can be loaded,
+const TAIL: u64 = 8;
+/// and where each takes a call of the helper.
+const TAIL_READ: u64 = 4;
 
 /// The fingerprint of the code object at this address of the running process.
 #[inline(always)]
@@ -51,13 +50,13 @@ pub extern "C" fn fingerprint(tables: u64, base: u64, code: u64, packed: u64) ->
     let offset = |index: u32| packed >> (56 - 8 * index) & 0xff;
     let fields = Part::at(&tables, code, CODE_BYTES);
     let file = fields.word(offset(1));
-    let text = Str::at(&tables, file, [offset(4), offset(5), offset(6), offset(7)]);
     let mut print = u64::from(fields.half(offset(0)));
-    // Texts of one size come to lie where the old ones lay: the file's name itself must tell.
-    print = mix(print, tail(&tables, &text));
     print = mix(print, file);
     print = mix(print, fields.word(offset(2)));
-    mix(print, fields.word(offset(3)))
+    print = mix(print, fields.word(offset(3)));
+    // Texts of one size come to lie where the old ones lay: the file's name itself must tell.
+    let text = Str::at(&tables, file, [offset(4), offset(5), offset(6), offset(7)]);
+    mix(print, tail(&tables, &text))
 }
 
 /// Some bytes of the running process: loaded where they lie in one page that is found, else read by the helper.
@@ -136,32 +135,24 @@ impl Str {
     }
 }
 
-/// A hash of the text's end.
+/// A hash of the text's last words. It begins at a word; what is behind its end in the last one belongs to it and
+/// stays as it is, what is before its beginning does not. Word by word also where the helper reads: an array would
+/// not fit, since all calls together have 512 bytes of stack.
 #[inline(always)]
 fn tail(tables: &PageTables, text: &Str) -> u64 {
-    let end = text.address + text.total;
-    // The words of the last 64 bytes. A text begins at a word, and what is behind its end in its last word
-    // belongs to it and stays as it is; what is before its beginning does not.
-    let first = ((end + 7) & !7) - TAIL_BYTES;
-    let part = Part::at(tables, first, TAIL_BYTES);
+    let first = ((text.address + text.total + 7) & !7) - TAIL * 8;
+    let part = Part::at(tables, first, TAIL * 8);
+    // All ones from the text's beginning on, without a branch for the verifier to follow.
+    let own = |word: u64| !(((first + word * 8).wrapping_sub(text.address) as i64) >> 63) as u64;
     let mut hash = 0;
     if part.place != 0 {
-        for index in 0..TAIL_BYTES / 8 {
-            // All ones from the text's beginning on, without a branch for the verifier to follow.
-            let own = !(((first + index * 8).wrapping_sub(text.address) as i64) >> 63) as u64;
-            hash = mix(hash, load_kernel::<u64>(part.place + index * 8) & own);
+        for word in 0..TAIL {
+            hash = mix(hash, load_kernel::<u64>(part.place + word * 8) & own(word));
         }
-        return hash;
-    }
-    let mut length = text.total;
-    if length > TAIL_READ {
-        length = TAIL_READ;
-    }
-    let mut words = [0u64; TAIL_READ as usize / 8];
-    // SAFETY: `length` is at most the size of `words`.
-    unsafe { UserMemory.read_raw(end - length, words.as_mut_ptr().cast(), length as u32) };
-    for word in words {
-        hash = mix(hash, word);
+    } else {
+        for word in TAIL - TAIL_READ..TAIL {
+            hash = mix(hash, part.word(word * 8) & own(word));
+        }
     }
     hash
 }

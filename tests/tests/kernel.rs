@@ -82,6 +82,34 @@ fn memtrace_traces_on_this_kernel_or_says_why_not() -> Result<()> {
     if release()? >= (6, 2) { is_traced() } else { is_refused() }
 }
 
+/// Every mode has programs, or variants of them, that the kernel's verifier has to take.
+#[test]
+fn every_mode_traces_on_this_kernel() -> Result<()> {
+    resources::root()?;
+    let mut modes = vec![&["--lens", "allocator", "--exact"][..], &["--calls"]];
+    if HERE == Machine::X86_64 {
+        modes.push(&["--native"]);
+    }
+    for mode in modes {
+        let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
+        let tracer = Tracer::attach(&[target.pid], mode)?;
+        target.go()?;
+        let report = tracer.stop()?.report()?;
+        check::law(&report)?;
+        let process = report.process(target.pid)?;
+        let seen = match mode {
+            ["--calls"] => {
+                let counts = process.more.get("evaluations").and_then(serde_json::Value::as_array);
+                counts.map_or(0, Vec::len)
+            }
+            ["--native"] => process.lines.len(),
+            _ => process.lines.iter().filter(|line| line.blocks.allocations > 0).count(),
+        };
+        ensure!(seen > 0, "{mode:?} saw nothing: {:?}", process.notes());
+    }
+    Ok(())
+}
+
 /// `explain` and `ps` look from outside, so they work on every kernel.
 #[test]
 fn a_look_needs_no_bpf() -> Result<()> {

@@ -24,6 +24,7 @@ const ANYWHERE: Binary = Binary {
 /// What every kernel must do on which memtrace traces.
 const TRACED: &[Binary] = &[
     ANYWHERE,
+    Binary { name: "kernel", tests: &["every_mode_traces_on_this_kernel"] },
     Binary { name: "machine", tests: &["doctor_finds_this_machine_fit"] },
     Binary { name: "run", tests: &["an_interpreter_is_traced_from_its_first_instruction"] },
     Binary {
