@@ -34,7 +34,7 @@ pub struct KernelLayout {
     pub task_thread_pointer: u32,
     /// `mm_struct.rss_stat`
     pub mm_rss_stat: u32,
-    /// size of `percpu_counter`
+    /// Size of a counter: of `percpu_counter`, before 6.2 of `atomic_long_t`.
     pub counter_size: u32,
     /// `percpu_counter.count`
     pub counter_count: u32,
@@ -48,7 +48,8 @@ pub struct KernelLayout {
     pub cpus: u32,
     /// Wake the reader at every event of a space whose number is a multiple of this power of two.
     pub wake_every: u32,
-    /// `percpu_counter`'s number in the kernel's BTF: what `bpf_rdonly_cast` is told to see.
+    /// `percpu_counter`'s number in the kernel's BTF: what `bpf_rdonly_cast` is told to see; 0 before 6.2, which
+    /// has no such function.
     pub counter_type: u32,
     /// `mm_struct.pgd`
     pub mm_pgd: u32,
@@ -62,9 +63,12 @@ pub struct KernelLayout {
     pub machine: u32,
     /// `pt_regs.syscallno` (aarch64).
     pub regs_call: u32,
+    /// `task_struct.rss_stat.count`: changes of RSS that wait in a task until there are many (before 6.2); 0 where
+    /// there is no such thing.
+    pub task_waiting: u32,
 }
 
-const _: () = assert!(size_of::<KernelLayout>() == 88);
+const _: () = assert!(size_of::<KernelLayout>() == 92);
 
 /// [`KernelLayout::machine`]: x86-64.
 pub const X86_64: u32 = 0;
@@ -114,7 +118,7 @@ pub mod regs {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Pages per counter after the last change seen.
+    /// Pages per counter after the last change seen, those that wait in tasks included.
     pub pages: [i64; COUNTERS],
     /// Changes that didn't fit into the ring buffer, in pages per counter.
     pub lost_pages: [i64; COUNTERS],
@@ -136,6 +140,8 @@ pub struct Space {
     pub layout: PyLayout,
     /// What was counted.
     pub tally: Tally,
+    /// What the address space's own counters said last, where changes wait in tasks (before 6.2).
+    pub arrived: [i64; COUNTERS],
     /// Unique number of this space; never reused while memtrace runs.
     pub id: u32,
     /// Process id (tgid) as the host sees it.
@@ -156,7 +162,7 @@ pub struct Space {
     pub thin: u32,
 }
 
-const _: () = assert!(size_of::<Space>() == 160 + 88 + 32);
+const _: () = assert!(size_of::<Space>() == 160 + 88 + 32 + 32);
 
 /// What stands for the id of a stack that was not walked. Ids are odd.
 pub const NOT_WALKED: u64 = 2;
@@ -204,6 +210,12 @@ pub struct Thread {
     pub bound: u64,
     /// Its `PyThreadState`, as the last walk found it.
     pub tstate: u64,
+    /// Stack of the fault that is still to be answered, and its [`Space::thin`] (before 6.2).
+    pub fault_stack: u64,
+    /// See there.
+    pub fault_thin: u64,
+    /// Pages per counter that wait in its task, as far as they were told (before 6.2).
+    pub waiting: [i32; COUNTERS],
 }
 
 /// What user space asks of the task iterator for one tgid.
@@ -260,3 +272,5 @@ pub const REQUEST_CLOSE: u32 = 3;
 pub const REQUEST_CLOSE_ANYWAY: u32 = 5;
 /// Walk the stacks of fewer changes, or of more.
 pub const REQUEST_THIN: u32 = 6;
+/// Tell what waits in the tasks (before 6.2).
+pub const REQUEST_SETTLE: u32 = 7;

@@ -161,8 +161,8 @@ impl Walk {
         if length as usize > FRAME_WINDOW {
             length = FRAME_WINDOW as u32;
         }
-        if behind as usize > FRAME_BLOCK - FRAME_WINDOW {
-            behind = (FRAME_BLOCK - FRAME_WINDOW) as u32;
+        if behind as usize > FRAME_BLOCK - FRAME_WINDOW - 8 {
+            behind = (FRAME_BLOCK - FRAME_WINDOW - 8) as u32;
         }
         // The page before may be nobody's memory, and a read that fails costs more than ten others.
         let in_page = (address & (PAGE - 8)) as u32;
@@ -171,16 +171,23 @@ impl Walk {
         }
         let into = self.block.as_mut_ptr().cast();
         let start = address.wrapping_sub(u64::from(behind));
-        // SAFETY: `behind + length` is at most FRAME_BLOCK.
-        if behind != 0 && unsafe { memory.read_raw(start, into, behind + length) } {
-            self.block_address = start;
-            self.block_length = u64::from(behind + length);
+        self.block_address = start;
+        self.block_length = u64::from(behind + length);
+        // SAFETY: no more than the block.
+        if behind != 0 && unsafe { memory.read_raw(start, into, self.filled()) } {
             return Some(u64::from(behind));
         }
         self.block_address = address;
         self.block_length = u64::from(length);
-        // SAFETY: `length` is at most FRAME_WINDOW.
-        if unsafe { memory.read_raw(address, into, length) } { Some(0) } else { None }
+        // SAFETY: as above.
+        if unsafe { memory.read_raw(address, into, self.filled()) } { Some(0) } else { None }
+    }
+
+    /// Bytes of the block. It is less than FRAME_BLOCK anyway; the mask, on what was read from memory, shows that to
+    /// Linux 6.1's verifier, which forgets bounds of copies.
+    #[inline(always)]
+    fn filled(&self) -> u32 {
+        afresh(&self.block_length) as u32 & (FRAME_BLOCK as u32 - 1)
     }
 
     /// The eight bytes at `offset` of the block. Offsets come from user space's tables and are
@@ -402,9 +409,11 @@ fn take(layout: &PyLayout, walk: &mut Walk, word: impl Fn(&Walk, u64) -> u64) {
     }
     let at = layout.instr_at;
     let instr = instruction(layout, word(walk, u64::from(at & !7)) >> (8 * (at & 7)), code);
-    // SAFETY: `depth` is below MAX_FRAMES, checked at the top.
+    // Read once more, so that the mask stays: Linux 6.1's verifier forgets bounds of what was put by.
+    let index = afresh(&walk.depth) as usize & (MAX_FRAMES - 1);
+    // SAFETY: `index` is below MAX_FRAMES.
     unsafe {
-        let slot = walk.frames.as_mut_ptr().add(depth as usize & (MAX_FRAMES - 1));
+        let slot = walk.frames.as_mut_ptr().add(index);
         slot.write(Frame { code, instr, owner });
     }
     walk.hash = mix(mix(walk.hash, code), u64::from(instr as u32));

@@ -14,6 +14,17 @@ pub unsafe fn exchange(word: *mut i64, value: i64) -> i64 {
     unsafe { atomic_xchg::<i64, { AtomicOrdering::SeqCst }>(word, value) }
 }
 
+/// As [`exchange`], of half a word.
+///
+/// # Safety
+///
+/// As [`exchange`].
+#[inline(always)]
+pub unsafe fn exchange_half(word: *mut i32, value: i32) -> i32 {
+    // SAFETY: the caller vouches for `word`.
+    unsafe { atomic_xchg::<i32, { AtomicOrdering::SeqCst }>(word, value) }
+}
+
 /// Adds `value` and returns what was there.
 ///
 /// # Safety

@@ -10,10 +10,16 @@ use aya_ebpf::helpers::generated::{bpf_map_lookup_percpu_elem, bpf_probe_read_ke
 
 use crate::maps::{CPU_OFFSETS, CPU_PROBE, SCRATCH, field, scratch};
 use crate::memory::load_kernel;
+use crate::waiting;
 
-/// Pages in counter `member` of the address space.
+/// Pages in counter `member` of the address space; before 6.2 without those that wait in tasks.
 #[inline(always)]
 pub fn pages(mm: u64, member: u32) -> i64 {
+    if waiting::is_kept_here() {
+        let counter =
+            mm + u64::from(field!(mm_rss_stat)) + u64::from(field!(counter_size) * member);
+        return load_kernel(counter);
+    }
     // An array's only element is always there; the verifier wants to hear it.
     let Some(offsets) = CPU_OFFSETS.get(0) else { return 0 };
     let counter = mm + u64::from(field!(mm_rss_stat)) + u64::from(field!(counter_size) * member);

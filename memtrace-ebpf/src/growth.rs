@@ -15,10 +15,13 @@ use crate::machine::Fault;
 use crate::maps::{PROCESSES, SPACES, field, scratch, thread};
 use crate::memory::{UserMemory, load_kernel};
 use crate::task::{Call, Current, current_ids};
-use crate::{atomic, counter, emit, native, stack};
+use crate::{atomic, counter, emit, native, stack, waiting};
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
+
+/// A system call's number where there is none (`orig_ax`; `NO_SYSCALL` of aarch64).
+const IN_EXCEPTION: i64 = -1;
 
 /// `X86_PF_PROT | X86_PF_WRITE` (`arch/x86/include/asm/trap_pf.h`): a write to a present page.
 const WRITE_TO_PRESENT: u64 = 3;
@@ -71,25 +74,61 @@ pub fn changed(mm: u64, member: u32) {
     }
 }
 
+impl Change {
+    /// None yet.
+    pub const NONE: Self = Self {
+        begin: 0,
+        tid: 0,
+        member: 0,
+        pages: 0,
+        by_target: 0,
+        thin: 0,
+        not_walked: 0,
+        call: Call { number: 0, arguments: [0; 3], known: 0 },
+    };
+
+    /// One that a thread of the target has made in a fault.
+    #[inline(always)]
+    pub fn of_fault(&mut self, tid: u32, member: u32, pages: i32, thin: u32) {
+        (self.tid, self.member, self.pages, self.thin) = (tid, member, pages, thin);
+        self.by_target = 1;
+        (self.call.known, self.call.number) = (u64::from(pages < 0), IN_EXCEPTION);
+    }
+}
+
 #[inline(always)]
 fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
     let total = counter::pages(mm, member);
     let task = Current::task();
     let tid = task.tid();
+    if waiting::is_kept_here()
+        && task.mm() == mm
+        && member as usize != SWAP
+        && let Some(thread) = thread(tid)
+    {
+        waiting::settle(space, task.as_task(), tid, thread, change);
+        if waiting::arrived(space, thread, member as usize & (COUNTERS - 1), total) {
+            return;
+        }
+    }
     change.tid = tid;
     change.member = member & (COUNTERS as u32 - 1);
     change.by_target = u32::from(task.tgid() == space.pid || task.mm() == mm);
     change.call.known = 0;
-    if total < space.tally.pages[member_index(change)] {
+    if total < known(space)[member_index(change)] {
         if torn_down(mm) {
             return;
         }
         change.call.read();
     }
-    let known = &raw mut space.tally.pages[member_index(change)];
-    // SAFETY: an aligned word of map memory; threads on other CPUs exchange it too, and the
-    // differences telescope whatever the order.
-    let pages = total - unsafe { atomic::exchange(known, total) };
+    let pages = if waiting::is_kept_here() {
+        waiting::exchange(space, member_index(change), total)
+    } else {
+        let known = &raw mut space.tally.pages[member_index(change)];
+        // SAFETY: an aligned word of map memory; threads on other CPUs exchange it too, and the
+        // differences telescope whatever the order.
+        total - unsafe { atomic::exchange(known, total) }
+    };
     change.pages = pages as i32;
     if pages == 0 || member as usize == SWAP {
         return;
@@ -108,6 +147,24 @@ fn record(space: &mut Space, mm: u64, member: u32, change: &mut Change) {
             stack = native::above(space, stack);
         }
     }
+    tell_or_lose(space, change, task, thread, stack);
+}
+
+/// What the address space's own counters said last.
+#[inline(always)]
+fn known(space: &Space) -> &[i64; COUNTERS] {
+    if waiting::is_kept_here() { &space.arrived } else { &space.tally.pages }
+}
+
+/// Sends the record that the change calls for; what does not fit is counted.
+#[inline(always)]
+pub fn tell_or_lose(
+    space: &mut Space,
+    change: &Change,
+    task: Current,
+    thread: Option<&mut Thread>,
+    stack: u64,
+) {
     if !tell(space, change, task, thread, stack) {
         space.tally.lost_pages[member_index(change)] += i64::from(afresh(&change.pages));
     }
@@ -128,8 +185,8 @@ fn member_index(change: &Change) -> usize {
     afresh(&change.member) as usize & (COUNTERS - 1)
 }
 
-/// Sends the record that the change calls for.
-#[inline(always)]
+/// Sends the record that the change calls for. A function of its own: what it has on the stack is not there during a walk.
+#[inline(never)]
 fn tell(
     space: &mut Space,
     change: &Change,
@@ -214,7 +271,7 @@ fn given_back(space: &mut Space, change: &Change, stack: u64, thread: Option<&Th
             None => (0, false),
         };
         // Anonymous pages that go in a fault are reclaimed ones; a file's page is replaced.
-        let in_fault = asked.number == -1 || in_kernel;
+        let in_fault = asked.number == IN_EXCEPTION || in_kernel;
         if fault == 0 || !in_fault || change.member as usize == ANON {
             return grown(space, change, stack, 0, context::SYSCALL);
         }
@@ -240,11 +297,13 @@ fn given_back(space: &mut Space, change: &Change, stack: u64, thread: Option<&Th
 #[inline(always)]
 pub fn faulted(address: u64, error: u64) {
     let ids = current_ids();
-    let Some(thread) = remember(ids.1, address, error & IN_USER_MODE == 0) else { return };
+    let Some(thread) = faulting(ids.1, address, error & IN_USER_MODE == 0) else { return };
+    let stack = walk_for_change(ids.1, thread);
+    remember(thread, address, error & IN_USER_MODE == 0);
     if error & WRITE_TO_PRESENT == WRITE_TO_PRESENT
         && let Some(space) = sharing_space(ids.0)
     {
-        copied(space, ids.1, thread, address);
+        copied(space, ids.1, thread, address, stack);
     }
 }
 
@@ -254,18 +313,20 @@ pub fn faulted(address: u64, error: u64) {
 pub fn faulted_somehow(fault: Fault) {
     let ids = current_ids();
     let address = fault.address;
-    let Some(thread) = remember(ids.1, address, fault.in_kernel) else { return };
+    let Some(thread) = faulting(ids.1, address, fault.in_kernel) else { return };
+    let stack = walk_for_change(ids.1, thread);
+    remember(thread, address, fault.in_kernel);
     let Some(space) = sharing_space(ids.0) else { return };
     let mut byte = 0u8;
     // SAFETY: one byte into a byte.
     if unsafe { UserMemory.read_raw(address, &raw mut byte, 1) } {
-        copied(space, ids.1, thread, address);
+        copied(space, ids.1, thread, address, stack);
     }
 }
 
-/// Remembers the fault on the thread, if it is a target's.
+/// The thread that faults, if it is a target's.
 #[inline(always)]
-fn remember(tid: u32, address: u64, in_kernel: bool) -> Option<&'static mut Thread> {
+fn faulting(tid: u32, address: u64, in_kernel: bool) -> Option<&'static mut Thread> {
     let thread = thread(tid)?;
     // Kernel addresses (vmalloc, probes) are none of the target's memory.
     if address as i64 <= 0 {
@@ -274,9 +335,54 @@ fn remember(tid: u32, address: u64, in_kernel: bool) -> Option<&'static mut Thre
     if in_kernel && scratch().is_none_or(|scratch| scratch.busy != 0) {
         return None;
     }
+    Some(thread)
+}
+
+/// Remembers the fault on its thread.
+#[inline(always)]
+fn remember(thread: &mut Thread, address: u64, in_kernel: bool) {
     thread.fault = address;
     thread.fault_in_kernel = u64::from(in_kernel);
-    Some(thread)
+}
+
+/// Where changes wait in tasks, this fault's will be told when it is over: the stack is taken now. And what
+/// the fault before it has done is told. Returns the stack, [`NOT_WALKED`] where there is none.
+#[inline(always)]
+fn walk_for_change(tid: u32, thread: &mut Thread) -> u64 {
+    if !waiting::is_kept_here() {
+        return NOT_WALKED;
+    }
+    let task = Current::task();
+    let Some(space) = SPACES.get_ptr_mut(task.mm()) else { return NOT_WALKED };
+    // SAFETY: map memory; concurrent writers touch single words.
+    let space = unsafe { &mut *space };
+    let Some(scratch) = scratch() else { return NOT_WALKED };
+    if space.state != LIVE {
+        return NOT_WALKED;
+    }
+    let change = &mut scratch.change;
+    let timed = space.tally.events % TIMED_ONE_IN == 0;
+    // SAFETY: a helper without arguments.
+    change.begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
+    space.tally.events += 1;
+    waiting::settle(space, task.as_task(), tid, thread, change);
+    change.not_walked = 0;
+    thread.fault_thin = u64::from(space.thin);
+    if space.thin != 0 {
+        pick(space.thin, change);
+    }
+    let mut stack = NOT_WALKED;
+    if afresh(&change.not_walked) == 0 {
+        stack = stack::current(space, task, Some(&mut *thread), true);
+        stack = native::above(space, stack);
+    }
+    thread.fault_stack = stack;
+    let begin = afresh(&change.begin);
+    if begin != 0 {
+        // SAFETY: as above.
+        space.tally.probe_ns += (unsafe { bpf_ktime_get_ns() } - begin) * TIMED_ONE_IN;
+    }
+    stack
 }
 
 /// The process's space, if it has forked or been forked: then it may share pages.
@@ -288,10 +394,14 @@ fn sharing_space(tgid: u32) -> Option<&'static mut Space> {
     if space.state != LIVE || space.shared == 0 { None } else { Some(space) }
 }
 
-/// A write to a present page of a process that has forked: a private copy will be made.
+/// A write to a present page of a process that has forked: a private copy will be made. `stack` is the fault's, if it
+/// has been walked.
 #[inline(always)]
-fn copied(space: &mut Space, tid: u32, thread: &mut Thread, address: u64) {
-    let stack = stack::current(space, Current::task(), Some(thread), true);
+fn copied(space: &mut Space, tid: u32, thread: &mut Thread, address: u64, stack: u64) {
+    let stack = match stack {
+        NOT_WALKED => stack::current(space, Current::task(), Some(thread), true),
+        walked => walked,
+    };
     let header = emit::header(tag::COPIED, space.id);
     emit::send(space, &Copied { header, address, stack, tid, reserved: 0 });
 }

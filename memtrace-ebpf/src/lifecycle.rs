@@ -8,9 +8,9 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::{MAX_UNTOLD_ENDS, SETTLE_LOOKS};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
-    ANY_PROCESS, CHECKED, CLOSED, LIVE, Process, REQUEST_ATTACH, REQUEST_CLOSE,
-    REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_THIN, REQUEST_WATCHED, Request, STABLE, Space,
-    Tally, Thread, WATCHED,
+    ANY_PROCESS, CHECKED, CLOSED, COUNTERS, LIVE, NOT_WALKED, Process, REQUEST_ATTACH,
+    REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_SETTLE, REQUEST_THIN,
+    REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
 };
 
 use crate::maps::{
@@ -18,7 +18,7 @@ use crate::maps::{
 };
 use crate::memory::UserMemory;
 use crate::task::{Current, Task, current_ids};
-use crate::{alloc, atomic, calls, counter, emit, recognise};
+use crate::{alloc, atomic, calls, counter, emit, recognise, waiting};
 
 #[inline(always)]
 fn next_space() -> u32 {
@@ -36,7 +36,7 @@ fn space_at(mm: u64) -> Option<&'static mut Space> {
     SPACES.get_ptr_mut(mm).map(|space| unsafe { &mut *space })
 }
 
-/// Makes a space for `mm` with the counters of this moment.
+/// Makes a space for `mm` with the counters of this moment, and what waits in its tasks.
 #[inline(always)]
 fn make_space(
     mm: u64,
@@ -44,11 +44,13 @@ fn make_space(
     id: u32,
     follow: u32,
     layout: &PyLayout,
+    waiting: &[i64; COUNTERS],
 ) -> Option<&'static mut Space> {
     let template = &mut scratch()?.space;
     template.layout = *layout;
     template.tally =
         Tally { pages: [0; 4], lost_pages: [0; 4], lost_events: 0, events: 0, probe_ns: 0 };
+    template.arrived = [0; 4];
     template.id = id;
     template.pid = pid;
     template.code_epoch = 0;
@@ -58,6 +60,7 @@ fn make_space(
     template.code = STABLE;
     template.thin = 0;
     counter::all_pages(mm, &mut template.tally.pages);
+    waiting::begin(template, waiting);
     let template: &Space = template;
     end_former(mm);
     SPACES.insert(mm, template, 0).ok()?;
@@ -88,11 +91,22 @@ fn end_former(mm: u64) {
 #[map]
 static UNTOLD_ENDS: LruHashMap<u32, Tally> = LruHashMap::with_max_entries(MAX_UNTOLD_ENDS, 0);
 
-/// Remembers a thread as a target's.
+/// Remembers a thread as a target's; returns what waits in it.
 #[inline(always)]
-fn watch(tid: u32) {
-    let fresh = Thread { fault: 0, fault_in_kernel: 0, last_stack: 0, bound: 0, tstate: 0 };
-    let _ = THREADS.insert(tid, fresh, 0);
+fn watch(task: Task) -> [i64; COUNTERS] {
+    let waiting = waiting::of(task);
+    let fresh = Thread {
+        fault: 0,
+        fault_in_kernel: 0,
+        last_stack: 0,
+        bound: 0,
+        tstate: 0,
+        fault_stack: NOT_WALKED,
+        fault_thin: 0,
+        waiting,
+    };
+    let _ = THREADS.insert(task.tid(), fresh, 0);
+    waiting::widened(waiting)
 }
 
 /// The task iterator meets a task: does what user space asked for its process.
@@ -103,7 +117,9 @@ pub fn attend(task: Task) {
     // SAFETY: map memory, written by user space before the iterator runs.
     let request: &mut Request = unsafe { &mut *request };
     if request.kind == REQUEST_ATTACH {
-        watch(task.tid());
+        wait_for(task, request);
+    } else if request.kind == REQUEST_SETTLE {
+        waiting::settle_task(task);
     }
     if task.tid() != tgid {
         return;
@@ -115,11 +131,28 @@ pub fn attend(task: Task) {
     let done = match request.kind {
         REQUEST_ATTACH => begin(mm, tgid, request),
         REQUEST_CONFIGURE | REQUEST_WATCHED | REQUEST_THIN => configure(tgid, request),
+        REQUEST_SETTLE => true,
         REQUEST_CLOSE => close(tgid, request.space, false),
         REQUEST_CLOSE_ANYWAY => close(tgid, request.space, true),
         _ => false,
     };
     request.done = u32::from(done);
+}
+
+/// Remembers a thread of a process that runs. What waits in it is part of `before attach`, whether it is met before the
+/// thread by which its space is made or behind it.
+#[inline(always)]
+fn wait_for(task: Task, request: &mut Request) {
+    let waiting = watch(task);
+    if !waiting::is_kept_here() {
+        return;
+    }
+    waiting::add(&mut request.pages, &waiting);
+    if request.done != 0
+        && let Some(space) = space_at(task.mm())
+    {
+        waiting::add(&mut space.tally.pages, &waiting);
+    }
 }
 
 /// Makes the space of a process that runs, and says what its counters were.
@@ -130,7 +163,7 @@ fn begin(mm: u64, tgid: u32, request: &mut Request) -> bool {
         return false;
     }
     let (space, follow) = (request.space, request.follow);
-    if make_space(mm, tgid, space, follow, &request.layout).is_none() {
+    if make_space(mm, tgid, space, follow, &request.layout, &request.pages).is_none() {
         return false;
     }
     // The template: what the space itself says may have changed by now.
@@ -176,12 +209,22 @@ fn close(tgid: u32, wanted: u32, anyway: bool) -> bool {
             if !anyway {
                 return false;
             }
-            counter::all_pages(mm, &mut space.tally.pages);
+            take_final(mm, space);
         }
         space.state = CLOSED;
     }
     let _ = PROCESSES.remove(tgid);
     true
+}
+
+/// The counters of this moment are the final ones.
+#[inline(always)]
+fn take_final(mm: u64, space: &mut Space) {
+    if waiting::is_kept_here() {
+        waiting::finish(mm, space);
+    } else {
+        counter::all_pages(mm, &mut space.tally.pages);
+    }
 }
 
 /// Whether the counters say what the last event said: between a change and its event they don't, for
@@ -192,7 +235,7 @@ fn is_settled(mm: u64, space: &Space) -> bool {
     let now = &mut scratch.space.tally.pages;
     for _ in 0..SETTLE_LOOKS {
         counter::all_pages(mm, now);
-        let known = &space.tally.pages;
+        let known = if waiting::is_kept_here() { &space.arrived } else { &space.tally.pages };
         if (known[0], known[1], known[2], known[3]) == (now[0], now[1], now[2], now[3]) {
             return true;
         }
@@ -206,7 +249,7 @@ pub fn forked(parent: Task, child: Task) {
     let (parent_pid, pid) = (parent.tgid(), child.tgid());
     let Some(process) = PROCESSES.get_ptr(parent_pid) else { return };
     if parent_pid == pid {
-        watch(child.tid());
+        watch(child);
         return;
     }
     // SAFETY: a copy of map memory.
@@ -214,7 +257,7 @@ pub fn forked(parent: Task, child: Task) {
     if process.follow == 0 {
         return;
     }
-    watch(pid);
+    let waiting = watch(child);
     let mm = child.mm();
     if mm == 0 {
         return;
@@ -227,7 +270,7 @@ pub fn forked(parent: Task, child: Task) {
     let Some(parent_space) = space_at(process.mm) else { return };
     parent_space.shared = 1;
     let id = next_space();
-    let Some(space) = make_space(mm, pid, id, 1, &parent_space.layout) else {
+    let Some(space) = make_space(mm, pid, id, 1, &parent_space.layout, &waiting) else {
         parent_space.tally.lost_events += 1;
         return;
     };
@@ -268,8 +311,10 @@ pub fn execed() {
         record.old_tally = old.tally;
     }
     let id = next_space();
-    watch(pid);
-    let Some(space) = make_space(mm, pid, id, process.follow, &PyLayout::NONE) else { return };
+    let waiting = watch(Current::task().as_task());
+    let Some(space) = make_space(mm, pid, id, process.follow, &PyLayout::NONE, &waiting) else {
+        return;
+    };
     alloc::begin(id);
     record.header = emit::header(tag::EXECED, id);
     record.pid = pid;

@@ -24,6 +24,7 @@ mod ram;
 mod recognise;
 mod stack;
 mod task;
+mod waiting;
 
 use aya_ebpf::macros::{perf_event, raw_tracepoint, uprobe, uretprobe};
 use aya_ebpf::programs::{PerfEventContext, ProbeContext, RawTracePointContext, RetProbeContext};

@@ -41,6 +41,7 @@ pub static KERNEL: KernelLayout = KernelLayout {
     mm_generation: 0,
     machine: 0,
     regs_call: 0,
+    task_waiting: 0,
 };
 
 /// A field of [`KERNEL`], read as it is now and not as it was compiled.

@@ -9,6 +9,22 @@ use memtrace_common::settings::CALL_OF_RDONLY_CAST;
 
 use crate::maps::field;
 
+/// `value`, and no more than `MAX`. In one register, by instructions that the compiler can't take apart: Linux 6.1's
+/// verifier forgets the bounds of copies.
+#[inline(always)]
+pub fn at_most<const MAX: i32>(mut value: u64) -> u64 {
+    // SAFETY: two instructions on a register.
+    unsafe {
+        asm!(
+            "if {value} <= {max} goto +1",
+            "{value} = {max}",
+            value = inout(reg) value,
+            max = const MAX,
+        );
+    }
+    value
+}
+
 /// The memory of the process that runs now.
 pub struct UserMemory;
 
@@ -36,9 +52,13 @@ pub fn read_kernel<T: Copy>(address: u64) -> Option<T> {
 ///
 /// The verifier allows loads from structures whose type it knows, and `bpf_rdonly_cast`
 /// (`kernel/bpf/helpers.c`, Linux 6.2) makes it believe any address; it costs nothing, being one
-/// move between registers. The load can't fault: the kernel gives it an exception entry.
+/// move between registers. The load can't fault: the kernel gives it an exception entry. An older kernel's
+/// helper reads.
 #[inline(always)]
-pub fn load_kernel<T: Copy>(address: u64) -> T {
+pub fn load_kernel<T: Copy + Default>(address: u64) -> T {
+    if field!(counter_type) == 0 {
+        return read_kernel(address).unwrap_or_default();
+    }
     // `count` is a word of a structure that the kernel surely has: a place for eight bytes.
     let offset = field!(counter_count) as usize;
     let counter_type = u64::from(field!(counter_type));

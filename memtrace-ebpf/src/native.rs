@@ -15,7 +15,7 @@ use memtrace_common::settings::Space;
 
 use crate::emit;
 use crate::maps::scratch;
-use crate::memory::{UserMemory, load_kernel};
+use crate::memory::{UserMemory, at_most, load_kernel};
 
 /// 1 when native frames are wanted. Written by user space before loading; where it is 0, the
 /// verifier drops what stands behind it.
@@ -108,11 +108,8 @@ extern "C" fn copy_chunk(index: u32, _nothing: *mut c_void) -> i64 {
 fn send(space: &mut Space, snapshot: &mut Snapshot, id: u64) -> bool {
     snapshot.head.header = emit::header(tag::NATIVE, space.id);
     snapshot.head.reserved = 0;
-    let mut length = snapshot.head.length as usize;
-    if length > MAX_STACK_BYTES {
-        length = MAX_STACK_BYTES;
-    }
-    let length = size_of::<Native>() + length;
+    let length = at_most::<{ MAX_STACK_BYTES as i32 }>(snapshot.head.length.into());
+    let length = size_of::<Native>() + length as usize;
     // SAFETY: the bytes stand right behind the head.
     let sent = unsafe { emit::send_raw(space, (&raw const *snapshot).cast(), length) };
     if sent {

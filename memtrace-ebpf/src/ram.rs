@@ -67,6 +67,12 @@ impl FoundPages {
     }
 }
 
+/// Whether this kernel lets programs load from any address. A constant to the verifier.
+#[inline(always)]
+fn loads() -> bool {
+    field!(counter_type) != 0
+}
+
 /// The way to pages of the running process that are looked at once.
 pub struct PageTables {
     /// Address of the top-level table; 0 when there is none to walk.
@@ -89,7 +95,7 @@ impl PageTables {
     #[inline(always)]
     fn of(mm: u64) -> Self {
         // SAFETY: map memory.
-        let base = RAM.get_ptr(0).map_or(0, |ram| unsafe { (*ram).base });
+        let base = if loads() { RAM.get_ptr(0).map_or(0, |ram| unsafe { (*ram).base }) } else { 0 };
         let tables =
             if base == 0 { 0 } else { load_kernel(mm.wrapping_add(u64::from(field!(mm_pgd)))) };
         Self { tables, base }
@@ -99,7 +105,7 @@ impl PageTables {
     #[inline(always)]
     pub fn page(&self, address: u64) -> u64 {
         // The lower half is the process's own.
-        if self.tables == 0 || address >> 47 != 0 {
+        if !loads() || self.tables == 0 || address >> 47 != 0 {
             return 0;
         }
         find_page(self.tables, self.base, address / PAGE)
@@ -121,7 +127,9 @@ impl PagedMemory {
     #[inline(always)]
     pub fn of(mm: u64, found: &mut FoundPages) -> Self {
         let PageTables { tables, base } = PageTables::of(mm);
-        found.keep_valid(mm);
+        if tables != 0 {
+            found.keep_valid(mm);
+        }
         Self { tables, base, found }
     }
 
@@ -135,7 +143,7 @@ impl PagedMemory {
 impl ReadMemory for PagedMemory {
     #[inline(always)]
     fn has_pages(&self) -> bool {
-        self.tables != 0
+        loads() && self.tables != 0
     }
 
     #[inline(always)]

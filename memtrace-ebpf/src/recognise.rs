@@ -17,7 +17,7 @@ use memtrace_common::recognise::{
 use memtrace_common::settings::{LIVE, Space};
 
 use crate::maps::SPACES;
-use crate::memory::{UserMemory, read_kernel};
+use crate::memory::{UserMemory, at_most, read_kernel};
 use crate::task::{Current, Task};
 use crate::{emit, machine};
 
@@ -160,11 +160,9 @@ pub fn describe(mm: u64, record: &mut ExecRecord) {
     program.heap = read_kernel(mm + file_field!(mm_heap)).unwrap_or(0);
     program.arguments = read_kernel(mm + file_field!(mm_arguments)).unwrap_or(0);
     let end: u64 = read_kernel(mm + file_field!(mm_arguments_end)).unwrap_or(0);
-    let mut length = end.wrapping_sub(program.arguments);
-    program.total = length as u32;
-    if length > MAX_ARGUMENTS as u64 {
-        length = MAX_ARGUMENTS as u64;
-    }
+    let total = end.wrapping_sub(program.arguments);
+    program.total = total as u32;
+    let length = at_most::<{ MAX_ARGUMENTS as i32 }>(total);
     // SAFETY: `length` is at most the size of `arguments`.
     let read = unsafe {
         UserMemory.read_raw(program.arguments, record.arguments.as_mut_ptr(), length as u32)
@@ -178,10 +176,8 @@ pub fn describe(mm: u64, record: &mut ExecRecord) {
 /// Sends the record, and wakes the reader.
 #[inline(always)]
 pub fn send(space: &mut Space, record: &ExecRecord) {
-    let mut length = record.head.program.length as usize;
-    if length > MAX_ARGUMENTS {
-        length = MAX_ARGUMENTS;
-    }
+    let length = at_most::<{ MAX_ARGUMENTS as i32 }>(record.head.program.length.into());
+    let length = size_of::<Execed>() + length as usize;
     // SAFETY: head and arguments stand together, the length is at most theirs.
-    unsafe { emit::send_raw_now(space, (&raw const *record).cast(), size_of::<Execed>() + length) };
+    unsafe { emit::send_raw_now(space, (&raw const *record).cast(), length) };
 }

@@ -12,14 +12,14 @@ use memtrace_common::limits::{
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::outcome::Outcome;
 use memtrace_common::settings::{CHECKED, STABLE, Space, Thread};
-use memtrace_common::walk::{self, Frame, mix};
+use memtrace_common::walk::{self, Frame, afresh, mix};
 
 use crate::emit;
 use crate::fingerprint::{self, Str};
 use crate::maps::{
     ALLOCATOR, CODES_SENT, CodeKey, Outgoing, STACKS_SENT, Scratch, TRACEPOINTS, scratch_of,
 };
-use crate::memory::UserMemory;
+use crate::memory::{UserMemory, at_most};
 use crate::ram::PagedMemory;
 use crate::task::Current;
 
@@ -176,12 +176,9 @@ fn repeat(times: u32, body: extern "C" fn(u32, *mut *mut Space) -> i64, space: &
 /// Sends the stack in `scratch`; `false` when anything of it did not fit.
 #[inline(always)]
 fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
-    let mut depth = scratch.walk.depth;
-    if depth > MAX_FRAMES as u32 {
-        depth = MAX_FRAMES as u32;
-    }
+    let depth = at_most::<{ MAX_FRAMES as i32 }>(scratch.walk.depth.into());
     scratch.outgoing.stack_sent = 1;
-    repeat(depth, send_code_of_frame::<OF>, space);
+    repeat(depth as u32, send_code_of_frame::<OF>, space);
     if scratch.outgoing.stack_sent == 0 {
         // With half of a line table it would have another line. As it is, it counts as lost.
         return false;
@@ -189,11 +186,12 @@ fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> boo
     scratch.stack = Stack {
         header: emit::header(tag::STACK, space.id),
         id,
-        depth,
+        depth: depth as u32,
         outcome: scratch.walk.outcome,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    let length = size_of::<Stack>() + depth as usize * size_of::<Frame>();
+    let frames = at_most::<{ MAX_FRAMES as i32 }>(afresh(&scratch.walk.depth).into());
+    let length = size_of::<Stack>() + frames as usize * size_of::<Frame>();
     // SAFETY: the walk's frames stand right behind the head, and `depth` is at most their number.
     unsafe { emit::send_raw(space, (&raw const scratch.stack).cast(), length) }
 }
@@ -337,10 +335,7 @@ extern "C" fn send_chunk<const OF: u32>(_index: u32, space: *mut *mut Space) -> 
     if offset >= text.total {
         return 1;
     }
-    let mut length = text.total - offset;
-    if length > TEXT_CHUNK as u64 {
-        length = TEXT_CHUNK as u64;
-    }
+    let mut length = at_most::<{ TEXT_CHUNK as i32 }>(text.total - offset);
     // SAFETY: `length` is at most the size of `bytes`.
     let read = unsafe {
         UserMemory.read_raw(text.address + offset, record.bytes.as_mut_ptr(), length as u32)

@@ -76,7 +76,12 @@ fn is_zero(value: &serde_json::Value) -> bool {
 /// When it is broken in any.
 pub fn law(report: &Report) -> Result<()> {
     ensure!(report.schema == "memtrace.report/1", "schema is {:?}", report.schema);
-    ensure!(report.exact, "this kernel's counters are not exact: these tests need Linux 6.2");
+    let at_once = ::memtrace::kernel::support::counts_at_once();
+    ensure!(
+        report.exact == at_once,
+        "exact is {}, the kernel's version says {at_once}",
+        report.exact
+    );
     ensure!(!report.processes.is_empty(), "a report without processes");
     report.processes.iter().try_for_each(adds_up)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use ::memtrace::kernel::support::counts_at_once;
 use anyhow::{Context, Result, ensure};
 
 use crate::wait;
@@ -39,12 +40,15 @@ pub fn resident(pid: u32) -> Result<Resident> {
         fs::read_to_string(&path).with_context(|| format!("read {path}"))
     };
     let (rollup, status) = (read("smaps_rollup")?, read("status")?);
-    Ok(Resident {
-        rss: kilobytes(&rollup, "Rss")?,
-        anon: kilobytes(&status, "RssAnon")?,
-        file: kilobytes(&status, "RssFile")?,
-        shmem: kilobytes(&status, "RssShmem")?,
-    })
+    let (rss, file) = (kilobytes(&rollup, "Rss")?, kilobytes(&status, "RssFile")?);
+    if !counts_at_once() {
+        // `status` is behind there, and page tables tell anonymous pages from others only. Of these only tmpfs's come
+        // and go in the machines of `cargo xtask vm`, where all files are in one.
+        let anon = kilobytes(&rollup, "Anonymous")?;
+        return Ok(Resident { rss, anon, file, shmem: rss - anon - file });
+    }
+    let (anon, shmem) = (kilobytes(&status, "RssAnon")?, kilobytes(&status, "RssShmem")?);
+    Ok(Resident { rss, anon, file, shmem })
 }
 
 /// The highest RSS the process ever had, in bytes (`VmHWM`).

@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Only Debian's kernels of these suites
     #[arg(long = "suite", value_name = "SUITE")]
     suites: Vec<String>,
+    /// Only tests whose names, as in `law::law_holds_for_huge_pages`, have this in them
+    #[arg(long, value_name = "WORD", conflicts_with = "write")]
+    only: Option<String>,
     /// Fetch the kernels again, and what else comes from Debian
     #[arg(long)]
     again: bool,
@@ -61,6 +64,7 @@ impl Default for Options {
         Self {
             arch: Architecture::X86_64,
             suites: Vec::new(),
+            only: None,
             again: false,
             mirror: None,
             python: PYTHON.into(),
@@ -80,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let kernels = kernels::have(arch, &options.suites, options.mirror.as_deref(), options.again)?;
     let initramfs = initramfs::pack(arch, &options.python, suites::all(arch))?;
-    let outcomes = boot_all(&kernels, &initramfs, options.verbose)?;
+    let outcomes = boot_all(&kernels, &initramfs, options)?;
     for outcome in &outcomes {
         outcome.print();
     }
@@ -97,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Boots all kernels, as many at a time as there are CPUs, the newest first: they take longest.
-fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<Outcome>> {
+fn boot_all(kernels: &[Kernel], initramfs: &Path, options: &Options) -> Result<Vec<Outcome>> {
     let queue = Mutex::new(kernels.iter().rev());
     let work = || {
         let mut outcomes = Vec::new();
@@ -107,8 +111,9 @@ fn boot_all(kernels: &[Kernel], initramfs: &Path, verbose: bool) -> Result<Vec<O
             let outcome = machine::boot(
                 kernel,
                 suites::of(kernel.architecture, kernel.version()),
+                options.only.as_deref().unwrap_or_default(),
                 initramfs,
-                verbose,
+                options.verbose,
             );
             outcomes.push(outcome.with_context(|| format!("Linux {}", kernel.release))?);
         }

@@ -152,9 +152,10 @@ pub fn end(ctx: &RetProbeContext, space: &mut Space, lens: &mut Lens, task: Curr
         let took = unsafe { bpf_ktime_get_ns() } - begin;
         blocks::add(&mut lens.walk_ns, took * u64::from(TIMED_ONE_IN));
     }
-    let block =
+    // In the map and not on the stack, which is nearly used up.
+    call.block =
         Block { size: call.size, stack, born: begin, weight: lens.weight, tid, order: call.order };
-    blocks::born(space.id, lens, address, &block);
+    blocks::born(space.id, lens, address, &call.block);
 }
 
 /// The running thread's stack; 0 when another walk was interrupted on this CPU.

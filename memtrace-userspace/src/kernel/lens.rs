@@ -48,9 +48,10 @@ impl LensMaps {
             .map_max_entries("ORDERS", MAX_YARDS);
     }
 
-    pub(super) fn load(ebpf: &mut Ebpf, object: &[u8]) -> Result<Self, KernelError> {
+    /// Takes its maps and loads its programs; `many` says whether the kernel has links for many probes.
+    pub(super) fn load(ebpf: &mut Ebpf, object: &[u8], many: bool) -> Result<Self, KernelError> {
         let names = [ALLOCATES, RETURNS, FREES, COUNTS];
-        let multi = MultiPrograms::load(object, ebpf, &names);
+        let multi = if many { MultiPrograms::load(object, ebpf, &names) } else { None };
         if multi.is_none() {
             for name in names {
                 load_uprobe(ebpf, name)?;

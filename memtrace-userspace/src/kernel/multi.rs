@@ -16,6 +16,8 @@ use aya::Ebpf;
 use aya::maps::{Map, MapData};
 use aya_obj::Object;
 
+use super::btf::KernelTypes;
+
 /// `BPF_PROG_LOAD`, `BPF_BTF_LOAD`, `BPF_LINK_CREATE` (`include/uapi/linux/bpf.h`).
 const PROG_LOAD: libc::c_int = 5;
 const BTF_LOAD: libc::c_int = 18;
@@ -103,8 +105,13 @@ pub(super) struct MultiPrograms {
 }
 
 impl MultiPrograms {
-    /// Loads `names` from the object, with the maps that aya has made for it. `None` where the kernel
-    /// has no such links.
+    /// Whether a kernel with these types has such links. Before 6.6 it loads the programs all the same, and refuses
+    /// them later.
+    pub(super) fn are_known(types: &KernelTypes<'_>) -> bool {
+        types.structure("bpf_uprobe_multi_link").is_ok()
+    }
+
+    /// Loads `names` from the object, with the maps that aya has made for it. `None` where that fails.
     pub(super) fn load(object: &[u8], ebpf: &Ebpf, names: &[&'static str]) -> Option<Self> {
         match load(object, ebpf, names) {
             Ok(programs) => Some(Self { programs }),

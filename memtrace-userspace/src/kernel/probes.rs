@@ -13,7 +13,8 @@ use memtrace_common::limits::WAKE_EVERY;
 use memtrace_common::recognise::{FileKey, FileLayout, Image};
 use memtrace_common::settings::{
     CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
-    REQUEST_CONFIGURE, REQUEST_THIN, REQUEST_WATCHED, Request, Space, Tally, Thread,
+    REQUEST_CONFIGURE, REQUEST_SETTLE, REQUEST_THIN, REQUEST_WATCHED, Request, Space, Tally,
+    Thread,
 };
 
 mod calls;
@@ -24,6 +25,7 @@ use super::descriptors::{self, Reserve};
 use super::faults;
 use super::files::{self, ImageTable};
 use super::lens::LensMaps;
+use super::multi::MultiPrograms;
 use super::object::Object;
 use super::offsets;
 use super::programs::{self, TRACEPOINTS};
@@ -131,6 +133,8 @@ pub struct Probes {
     images: ImageTable,
     untold_ends: Table<u32, Tally>,
     reserve: Option<Reserve>,
+    /// Changes of RSS wait in tasks (before Linux 6.2).
+    keeps_waiting: bool,
     next_space: Array<MapData, u64>,
     pub(super) lens: Option<LensMaps>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -166,7 +170,8 @@ impl Probes {
         let types = KernelTypes::parse(&data)?;
         let layout = offsets::read(&types, cpus as u32, wake_every)?;
         let files: Crossing<FileLayout> = Crossing(files::offsets(&types));
-        let object = Object::linked(types.function("bpf_rdonly_cast")?);
+        let object = Object::linked(offsets::rdonly_cast(&types));
+        let many = MultiPrograms::are_known(&types);
         drop(types);
         drop(data);
         let btf = Btf::from_sys_fs()?;
@@ -184,8 +189,11 @@ impl Probes {
         }
         let mut ebpf = loader.load(object.bytes())?;
         // Before the logger takes its map.
-        let lens =
-            if options.lens { Some(LensMaps::load(&mut ebpf, object.bytes())?) } else { None };
+        let lens = if options.lens {
+            Some(LensMaps::load(&mut ebpf, object.bytes(), many)?)
+        } else {
+            None
+        };
         let logger = if options.verbose { EbpfLogger::init(&mut ebpf).ok() } else { None };
         programs::load(&mut ebpf, &btf)?;
         let ring =
@@ -199,6 +207,7 @@ impl Probes {
             images: table(&mut ebpf, "IMAGES")?,
             untold_ends: table(&mut ebpf, "UNTOLD_ENDS")?,
             reserve: Reserve::new(),
+            keeps_waiting: layout.task_waiting != 0,
             next_space: Array::try_from(take_map(&mut ebpf, "NEXT_SPACE")?)
                 .map_err(map_error("NEXT_SPACE"))?,
             lens,
@@ -206,8 +215,10 @@ impl Probes {
             logger,
         };
         this.next_space.set(0, 1, 0).map_err(map_error("NEXT_SPACE"))?;
-        this.locate_cpus(cpus)?;
-        if HERE == Machine::X86_64 {
+        if layout.task_waiting == 0 {
+            this.locate_cpus(cpus)?;
+        }
+        if HERE == Machine::X86_64 && layout.counter_type != 0 {
             this.find_ram()?;
         }
         Ok((this, Ring::new(ring).map_err(io_error("waiting for the ring buffer"))?))
@@ -348,6 +359,15 @@ impl Probes {
         self.ask(&spaces.iter().map(request).collect::<Vec<_>>()).map(drop)
     }
 
+    /// Has told what waits in the tasks of processes, on kernels where changes of RSS do.
+    fn settle(&mut self, pids: impl Iterator<Item = u32>) -> Result<(), KernelError> {
+        if !self.keeps_waiting {
+            return Ok(());
+        }
+        let requests: Vec<_> = pids.map(|pid| (pid, Request::of(REQUEST_SETTLE))).collect();
+        self.ask(&requests).map(drop)
+    }
+
     /// Lets go of processes: their counters of this moment are final, and nothing more is
     /// recorded of them.
     ///
@@ -355,6 +375,7 @@ impl Probes {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn close(&mut self, pids: &[u32]) -> Result<(), KernelError> {
+        self.settle(pids.iter().copied())?;
         let mut left = pids.to_vec();
         for look in 0..=CLOSE_LOOKS {
             let kind = if look < CLOSE_LOOKS { REQUEST_CLOSE } else { REQUEST_CLOSE_ANYWAY };

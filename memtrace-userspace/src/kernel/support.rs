@@ -65,6 +65,12 @@ pub fn require() -> Result<(), SupportError> {
     first_missing(examine())
 }
 
+/// Whether this kernel counts a change of RSS when it is made, and does not let it wait in the thread that made it.
+#[must_use]
+pub fn counts_at_once() -> bool {
+    Machine::live().release().is_none_or(|version| version >= checks::EXACT)
+}
+
 fn first_missing(checks: Vec<Check>) -> Result<(), SupportError> {
     match checks.into_iter().find(|check| check.status == Status::Missing) {
         None => Ok(()),

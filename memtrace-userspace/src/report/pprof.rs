@@ -64,7 +64,8 @@ fn message(profile: &Profile, shown: Measure, reader: Reader) -> schema::Profile
     if reader == Reader::Store {
         builder.period("rss", "bytes");
     }
-    let exact = if profile.exact { "exact at every change" } else { "batched by the kernel" };
+    let exact =
+        if profile.exact { "exact at every change" } else { "one fault of a thread behind" };
     builder.comment(&format!(
         "Growth of RSS by Python line (memtrace; Linux {}, RSS counters {exact}).",
         profile.kernel

@@ -109,7 +109,7 @@ fn heading(out: &mut dyn Write, profile: &Profile, options: &TableOptions) -> io
     let exact = if profile.exact {
         "RSS counters exact at every change"
     } else {
-        "RSS counters batched by the kernel: figures may lag by up to 64 pages a thread"
+        "changes of RSS wait in the thread that made them: its last fault is told with its next"
     };
     writeln!(out, "{}", emphasis(&title, options.color))?;
     writeln!(

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use crate::history::entry::{Names, SpaceId, ThreadId};
 use crate::history::{Entry, Head, History, WHOLE};
+use crate::kernel::support;
 use crate::ledger::NameBook;
 use crate::units::Nanos;
 
@@ -30,7 +31,7 @@ impl Journal {
         let kernel = procfs::sys::kernel::Version::current()
             .map(|v| format!("{}.{}.{}", v.major, v.minor, v.patch))
             .unwrap_or_default();
-        let head = Head { started_at: SystemTime::now(), kernel, exact: true };
+        let head = Head { started_at: SystemTime::now(), kernel, exact: support::counts_at_once() };
         Self {
             book: NameBook::default(),
             history: History::new(head, WHOLE),

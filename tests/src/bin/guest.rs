@@ -1,6 +1,6 @@
 //! The first program of a virtual machine of `cargo xtask vm`: mounts what a Linux has, runs the
-//! suite of tests that it is given by name, says what came out on the serial line that it is given, too,
-//! a JSON object a line, and ends the machine.
+//! suite of tests that it is given by name (those with a word in their names, where it is given one), says what
+//! came out on the serial line that it is given, too, a JSON object a line, and ends the machine.
 //!
 //! `guest native`, outside a machine, prints the C library that goes into one. It judges nothing:
 //! which tests there are and what must pass is xtask's.
@@ -32,18 +32,19 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let argument = arguments.next().context("a suite, or `native`")?;
     let line = arguments.next().unwrap_or_default();
+    let only = arguments.next().unwrap_or_default();
     match (std::process::id(), &*argument) {
-        (1, suite) => first_program(suite, &line),
+        (1, suite) => first_program([suite, &*line, &*only]),
         (_, "native") => {
             println!("{}", resources::native_library()?.display());
             Ok(())
         }
-        (_, suite) => run_suite(suite, &line),
+        (_, suite) => run_suite(suite, &line, &only),
     }
 }
 
 /// As pid 1: starts the suite, reaps whatever ends, and ends the machine.
-fn first_program(suite: &str, line: &str) -> Result<()> {
+fn first_program(arguments: [&str; 3]) -> Result<()> {
     for (place, kind) in MOUNTS {
         fs::create_dir_all(place)?;
         let flags = rustix::mount::MountFlags::empty();
@@ -51,7 +52,7 @@ fn first_program(suite: &str, line: &str) -> Result<()> {
             .with_context(|| format!("mount {kind} at {place}"))?;
     }
     let mut command = Command::new("/init");
-    command.args([suite, line]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", "/tmp").env("MEMTRACE_BIN", MEMTRACE);
     command.env("MEMTRACE_TEST_NATIVE", "/native.so");
     command.env("MEMTRACE_TEST_INTERPRETERS", fs::read_to_string("/python")?);
@@ -94,7 +95,8 @@ impl Voice {
     }
 }
 
-fn run_suite(suite: &str, line: &str) -> Result<()> {
+/// Runs the tests of the suite whose names have `only` in them.
+fn run_suite(suite: &str, line: &str, only: &str) -> Result<()> {
     let device = format!("/dev/{line}");
     let line = OpenOptions::new().write(true).open(&device).context(device)?;
     let voice = Voice(line);
@@ -103,7 +105,11 @@ fn run_suite(suite: &str, line: &str) -> Result<()> {
     let outcome = limits(&voice).and_then(|()| {
         let plan = fs::read_to_string(format!("/suites/{suite}")).context("no such suite")?;
         for words in plan.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()) {
-            run_tests(&voice, words[0], &words[1..])?;
+            let wanted = |test: &&&str| format!("{}::{test}", words[0]).contains(only);
+            let tests: Vec<_> = words[1..].iter().filter(wanted).copied().collect();
+            if !tests.is_empty() {
+                run_tests(&voice, words[0], &tests)?;
+            }
         }
         Ok(())
     });

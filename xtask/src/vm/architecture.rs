@@ -79,7 +79,7 @@ impl Architecture {
     }
 
     /// Debian's suites whose kernels are booted: 11 (5.10), 12 (6.1) and 13 (6.12), and what is newest. That
-    /// those before 6.2 are refused is no matter of the machine.
+    /// those before 6.1 are refused is no matter of the machine.
     pub(super) fn suites(self) -> &'static [&'static str] {
         match self {
             Self::X86_64 => &["bullseye", "bookworm", "trixie", "sid"],

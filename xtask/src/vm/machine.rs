@@ -55,6 +55,8 @@ enum Said {
 /// What one kernel did.
 pub(super) struct Outcome {
     suite: &'static Suite,
+    /// Only tests whose names have this in them were to run.
+    only: String,
     pub(super) debian: String,
     pub(super) release: String,
     /// The version of Debian's package, which tells more than the release.
@@ -75,7 +77,9 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Every test ran and passed, and the machine came to its end.
     pub(super) fn is_complete(&self) -> bool {
-        self.ended && self.suite.tests().all(|test| self.tests.get(&test) == Some(&true))
+        let wanted = |test: &String| test.contains(&self.only);
+        let mut tests = self.suite.tests().filter(wanted);
+        self.ended && tests.all(|test| self.tests.get(&test) == Some(&true))
     }
 
     /// Whether this test was to run.
@@ -122,10 +126,11 @@ impl Drop for Running {
     }
 }
 
-/// Boots a kernel and runs a suite of tests on it.
+/// Boots a kernel and runs a suite of tests on it, those whose names have `only` in them.
 pub(super) fn boot(
     kernel: &Kernel,
     suite: &'static Suite,
+    only: &str,
     initramfs: &Path,
     verbose: bool,
 ) -> Result<Outcome> {
@@ -139,7 +144,7 @@ pub(super) fn boot(
     command.arg("-kernel").arg(&kernel.file).arg("-initrd").arg(initramfs);
     let (line, voice) = architecture.lines();
     // What follows `--` is for /init.
-    let words = format!("console={line} panic=-1 quiet -- {} {voice}", suite.name);
+    let words = format!("console={line} panic=-1 quiet -- {} {voice} {only}", suite.name);
     command.args(["-append", &words]).stdin(Stdio::null()).stdout(Stdio::piped());
     println!("$ {}", process::shown(&command));
     let start = Instant::now();
@@ -156,6 +161,7 @@ pub(super) fn boot(
     });
     let mut outcome = Outcome {
         suite,
+        only: only.to_owned(),
         debian: kernel.suite.clone(),
         release: kernel.release.clone(),
         package: String::new(),

@@ -23,9 +23,9 @@ in some two minutes, and needs neither root nor KVM.
 ";
 
 const FOOT: &str = "
-**Before 6.2** the kernel adds up to 64 faults of a thread before it counts them, and its tracepoint tells of the
-sum: which page, and so which line, grew RSS can no longer be told, and RSS itself is behind. memtrace does not
-guess (docs/decisions/0014). Each command that traces says so in one sentence, ends with exit code 1, loads
+**Before 6.2** a change of RSS waits in the thread that made it, and the tracepoint tells of up to 64 faults at once. There memtrace
+looks at the thread's own count when it faults next (docs/decisions/0021): a fault is told one fault late, and events cost
+more. **Before 6.1** BPF lacks what walking a stack takes. Each command that traces says so in one sentence, ends with exit code 1, loads
 nothing and starts nothing. **Before 5.8** there is no ring buffer either, as `memtrace doctor` says.
 `explain` and `ps` need neither, and work.
 ";

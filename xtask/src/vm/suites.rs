@@ -15,7 +15,7 @@ pub(super) struct Suite {
     parts: &'static [&'static [Binary]],
 }
 
-/// Holds on every kernel: before 6.2 it is that memtrace refuses, and how.
+/// Holds on every kernel: before 6.1 it is that memtrace refuses, and how.
 const ANYWHERE: Binary = Binary {
     name: "kernel",
     tests: &["memtrace_traces_on_this_kernel_or_says_why_not", "a_look_needs_no_bpf"],
@@ -110,10 +110,10 @@ pub(super) fn all(architecture: Architecture) -> &'static [Suite] {
     }
 }
 
-/// The suite for a kernel of this version: those before 6.2 have no exact counters.
+/// The suite for a kernel of this version: those before 6.1 are refused.
 pub(super) fn of(architecture: Architecture, version: (u32, u32)) -> &'static Suite {
     match architecture {
-        Architecture::X86_64 if version < (6, 2) => &X86_64[1],
+        Architecture::X86_64 if version < (6, 1) => &X86_64[1],
         Architecture::X86_64 => &X86_64[0],
         Architecture::Aarch64 => &AARCH64[0],
     }

@@ -37,6 +37,7 @@ impl Probes {
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn close_anyway(&mut self, spaces: &[(u32, u32)]) -> Result<(), KernelError> {
+        self.settle(spaces.iter().map(|(pid, _)| *pid))?;
         let request = |(pid, space): &(u32, u32)| {
             (*pid, Request { space: *space, ..Request::of(REQUEST_CLOSE_ANYWAY) })
         };

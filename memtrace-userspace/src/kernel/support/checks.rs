@@ -11,8 +11,12 @@ use memtrace_common::limits::MAX_CPUS;
 use super::{Check, Machine, Status};
 use crate::machine::{self, HERE};
 
+/// The oldest kernel on which the programs load and have been tried: `bpf_loop` came with 5.17,
+/// `bpf_map_lookup_percpu_elem` with 5.19.
+const OLDEST: (u32, u32) = (6, 1);
+
 /// The oldest kernel whose RSS counters are exact at each event.
-const OLDEST: (u32, u32) = (6, 2);
+pub(super) const EXACT: (u32, u32) = (6, 2);
 
 /// Every tracepoint that the kernel side uses, where the machine has it.
 const TRACEPOINTS: &[&str] = &[
@@ -59,10 +63,17 @@ pub(super) fn kernel(machine: &Machine) -> Check {
         ),
         Some(version) if version < OLDEST => missing(
             name,
+            format!("Linux {release}: its BPF lacks what walking a stack takes (bpf_loop)"),
+            "run Linux 6.1 or newer",
+        ),
+        Some(version) if version < EXACT => check(
+            name,
+            Status::Warning,
             format!(
-                "Linux {release}: its RSS counters are batched per thread, so changes aren't exact"
+                "Linux {release}: changes of RSS wait in the thread that made them, so a thread's last fault \
+                 is told with its next one or when memtrace lets go, and events cost twice as much"
             ),
-            "run Linux 6.2 or newer (exact per-CPU counters; bpf_loop came with 5.17)",
+            Some("run Linux 6.2 or newer".to_owned()),
         ),
         Some(_) => good(name, format!("Linux {release}")),
     }
@@ -265,7 +276,7 @@ pub(super) fn ring_buffer(machine: &Machine) -> Check {
     let name = "ring buffer";
     match machine.release() {
         Some(version) if version >= (5, 8) => good(name, "in Linux since 5.8"),
-        _ => missing(name, "not in kernels before 5.8", "run Linux 6.2 or newer"),
+        _ => missing(name, "not in kernels before 5.8", "run Linux 6.1 or newer"),
     }
 }
 

@@ -3,7 +3,7 @@
 function showRun(report) {
   const processes = count(report.processes.length, "process", "processes");
   const exact = report.exact ? "counters exact at every change"
-    : "counters batched by the kernel: figures may lag by up to 64 pages a thread";
+    : "changes of RSS wait in the thread that made them: its last fault is told with its next";
   const started = report.started_at.replace("T", " ").replace(/(\.\d+)?Z$/, " UTC");
   byId("run").textContent =
     `${processes}, ${time(report.duration_ns)} from ${started} · Linux ${report.kernel}, ${exact}`;
