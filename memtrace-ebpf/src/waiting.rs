@@ -58,8 +58,9 @@ pub fn widened(counts: [i32; COUNTERS]) -> [i64; COUNTERS] {
     [counts[0].into(), counts[1].into(), counts[2].into(), counts[3].into()]
 }
 
-/// What a running thread of the target's counts say that was not told yet, its last fault has done: tells it.
-#[inline(always)]
+/// What a running thread of the target's counts say that was not told yet, its last fault has done: tells it. A function
+/// of its own: whatever happens in it, the verifier goes on from one state.
+#[inline(never)]
 pub fn settle(space: &mut Space, task: Task, tid: u32, thread: &mut Thread, change: &mut Change) {
     let counts = of(task);
     // A page that is replaced goes before its copy comes.
