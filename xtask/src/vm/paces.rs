@@ -48,7 +48,7 @@ pub(super) fn sentence(here: Pace, there: Pace, took: Attached) -> String {
     let seconds = |nanos: u64| nanos as f64 / 1e9;
     let (attach, detach) = (seconds(took.attach_ns), seconds(took.detach_ns));
     format!(
-        "attach {attach:.1} s, detach {detach:.1} s; {steps:.0} times as slow at a calculation, {calls:.0} times at \
+        "attach {attach:.1} s, detach {detach:.1} s; {steps:.1} times as slow at a calculation, {calls:.1} times at \
          system calls: {:.2} s and {:.2} s",
         attach / slower,
         detach / slower
@@ -65,7 +65,7 @@ mod tests {
         let there = Pace { step_ns: 20.0, call_ns: 1000.0 };
         let took = Attached { attach_ns: 5_000_000_000, detach_ns: 2_000_000_000 };
         let text = sentence(here, there, took);
-        assert!(text.contains("20 times") && text.contains("10 times"), "{text}");
+        assert!(text.contains("20.0 times") && text.contains("10.0 times"), "{text}");
         assert!(text.ends_with("0.50 s and 0.20 s"), "{text}");
     }
 }
