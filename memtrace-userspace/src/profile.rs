@@ -24,6 +24,7 @@ mod lines;
 mod memory;
 pub mod merge;
 mod native;
+pub mod sampled;
 mod sources;
 
 /// What was traced, from the first attach to the last detach.

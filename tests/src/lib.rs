@@ -4,6 +4,7 @@
 //! The harness knows memtrace only as a command and its JSON: it uses none of its code, so that a
 //! mistake there can't hide itself here. Functions give errors, never a verdict by silence.
 
+pub mod allocating;
 pub mod attach;
 pub mod bpf;
 pub mod browser;
@@ -18,6 +19,7 @@ pub mod load;
 pub mod measure;
 pub mod memory;
 pub mod memtrace;
+pub mod paces;
 pub mod peers;
 pub mod process;
 pub mod profiler;

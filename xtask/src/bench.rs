@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Run other memory profilers on the same programs, and write docs/benchmarks.md
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines"])]
     peers: bool,
-    /// Measure what a budget for stack walks saves
+    /// Measure what a budget for stack walks saves, and what programs that allocate lose within it
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines", "peers"])]
     budget: bool,
     /// Measure what the daemon carries

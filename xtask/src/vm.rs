@@ -11,6 +11,7 @@ mod cross;
 mod initramfs;
 mod kernels;
 mod machine;
+mod paces;
 mod page;
 mod suites;
 mod system;
@@ -26,6 +27,7 @@ use self::architecture::Architecture;
 use crate::process;
 use kernels::Kernel;
 use machine::Outcome;
+use paces::Pace;
 
 /// Debian's own.
 const PYTHON: &str = "/usr/bin/python3";
@@ -84,13 +86,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let kernels = kernels::have(arch, &options.suites, options.mirror.as_deref(), options.again)?;
     let initramfs = initramfs::pack(arch, &options.python, suites::all(arch))?;
+    let here = Pace::here(arch)?;
     let outcomes = boot_all(&kernels, &initramfs, options)?;
     for outcome in &outcomes {
         outcome.print();
+        if let Some(took) = outcome.took(here) {
+            println!("vm:   with all probes: {took}");
+        }
     }
     println!("vm: {} kernels in {:.1} s", outcomes.len(), start.elapsed().as_secs_f64());
     if options.write {
-        page::write(arch, &outcomes)?;
+        page::write(arch, &outcomes, here)?;
     }
     let failed: Vec<_> = outcomes
         .iter()

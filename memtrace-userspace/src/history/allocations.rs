@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use super::entry::{Allocations, Live, StackId, ThreadId};
-use crate::profile::allocated::GROUPS;
+use crate::profile::sampled::GROUPS;
 use crate::profile::{Allocated, Blocks, Lens};
 use crate::units::Nanos;
 
@@ -13,8 +13,6 @@ use crate::units::Nanos;
 pub(super) struct AllocationSums {
     totals: HashMap<(StackId, ThreadId), Allocated>,
     lens: Option<Lens>,
-    /// Whether a part of the time was not recorded: only then are there groups.
-    sampled: bool,
     /// Time in which frees were seen.
     frees_seen: Nanos,
 }
@@ -28,7 +26,6 @@ impl AllocationSums {
         }
         let began = Nanos(counted.at.0.saturating_sub(counted.time.0));
         let lens = self.lens.get_or_insert(Lens { began, ..Lens::default() });
-        let group = (lens.windows % GROUPS as u64) as usize;
         for (name, time) in &counted.measured {
             lens.measured.entry(name.clone()).or_default().0 += time.0;
         }
@@ -45,35 +42,24 @@ impl AllocationSums {
         lens.cost.0 += counted.cost.0;
         self.frees_seen.0 += counted.frees_seen.0;
         lens.frees_seen = self.frees_seen >= lens.time;
-        if counted.recorded < counted.time && !self.sampled {
-            self.sampled = true;
-            lens.groups = [Nanos((lens.time.0 - counted.time.0) / GROUPS as u64); GROUPS];
-            // What came before was exact: it varies by nothing.
-            for total in self.totals.values_mut() {
-                total.groups = even(total.all);
-            }
-        }
-        if self.sampled && windowless {
-            let times = lens.groups.map(|time| time.0 as f64);
-            let sum = times.iter().sum::<f64>().max(1.0);
-            for (time, before) in lens.groups.iter_mut().zip(times) {
-                time.0 += (counted.time.0 as f64 * before / sum) as u64;
-            }
-        } else if self.sampled {
-            lens.groups[group].0 += counted.time.0;
-        }
+        let group = if windowless {
+            lens.sample.stretch(counted.time);
+            None
+        } else if counted.recorded > Nanos(0) && counted.recorded < counted.time {
+            Some(lens.sample.add(counted.time, counted.recorded))
+        } else {
+            None
+        };
         for change in &counted.changes {
             let total = self.totals.entry((change.stack, change.thread)).or_default();
             total.all += change.all;
             total.freed += change.freed;
             total.temporary += change.temporary;
-            if self.sampled {
+            if windowless {
+                spread(change.all, &mut total.groups);
+            } else if let Some(group) = group {
                 total.groups.resize(GROUPS, Blocks::default());
-                if windowless {
-                    spread(change.all, &mut total.groups);
-                } else {
-                    total.groups[group] += change.all;
-                }
+                total.groups[group] += change.all;
             }
         }
     }
@@ -115,18 +101,4 @@ fn spread(all: Blocks, groups: &mut [Blocks]) {
         one.count += (all.count as f64 * part) as u64;
         one.bytes.0 += (all.bytes.0 as f64 * part) as i64;
     }
-}
-
-/// Dealt evenly into all groups.
-fn even(all: Blocks) -> Vec<Blocks> {
-    let mut groups = vec![
-        Blocks {
-            count: all.count / GROUPS as u64,
-            bytes: crate::units::Bytes(all.bytes.0 / GROUPS as i64),
-        };
-        GROUPS
-    ];
-    groups[0].count += all.count % GROUPS as u64;
-    groups[0].bytes.0 += all.bytes.0 % GROUPS as i64;
-    groups
 }

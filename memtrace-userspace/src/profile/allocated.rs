@@ -1,15 +1,13 @@
 //! What the allocator lens counts: blocks that were allocated, freed, and live still.
 //!
-//! Figures are exact, or estimates from a part of the time; then their halves in random groups come
-//! with them, from which an interval follows. Pure.
+//! Figures are exact, or estimates from a part of the time; then what groups of windows say comes
+//! with them, from which an interval follows (`sampled.rs`). Pure.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use super::sampled::{GROUPS, Sample};
 use crate::units::{Bytes, Nanos};
-
-/// Groups into which windows of time are dealt, one after the other, to see how much estimates vary.
-pub const GROUPS: usize = 20;
 
 /// How well the cost of a hit is known: a probe costs more in a large program than in the small one
 /// that it was measured in.
@@ -45,8 +43,8 @@ pub struct Lens {
     pub cost: Nanos,
     /// Parts of the time, by the function whose calls measured them.
     pub measured: BTreeMap<String, Nanos>,
-    /// Time, dealt as [`Allocated::groups`].
-    pub groups: [Nanos; GROUPS],
+    /// Windows that stand for more than themselves.
+    pub sample: Sample,
     /// Whether frees were seen all the time: otherwise blocks may count as live that are gone.
     pub frees_seen: bool,
 }
@@ -111,7 +109,7 @@ pub struct Allocated {
     pub temporary: Blocks,
     /// Live ones by age in milliseconds, where somebody looked. Ages are cut to five binary digits.
     pub ages: BTreeMap<u64, Blocks>,
-    /// `all`, dealt into [`GROUPS`] groups of windows; empty where every allocation was recorded.
+    /// Of `all`, what was estimated: by groups of windows ([`Sample`]); empty where nothing was.
     pub groups: Vec<Blocks>,
 }
 
@@ -152,32 +150,29 @@ impl Allocated {
     }
 
     /// Between what the true number of allocations, and of bytes, lies with a probability of 95 %.
-    /// `None` where it can't be told.
+    /// `None` where it can't be told: also of bytes that no window has shown.
     #[must_use]
-    pub fn interval(&self, lens: &Lens) -> Option<[(f64, f64); 2]> {
-        let used = GROUPS.min(usize::try_from(lens.windows).unwrap_or(GROUPS));
-        if self.groups.is_empty() || used < 2 {
+    pub fn interval(&self, lens: &Lens) -> [Option<(f64, f64)>; 2] {
+        let count = self.bounds(lens, self.all.count as f64, |blocks| blocks.count as f64);
+        let seen = self.groups.iter().any(|blocks| blocks.count > 0);
+        let bytes = seen
+            .then(|| self.bounds(lens, self.all.bytes.0 as f64, |blocks| blocks.bytes.0 as f64));
+        [count, bytes.flatten()]
+    }
+
+    fn bounds(&self, lens: &Lens, all: f64, figure: fn(&Blocks) -> f64) -> Option<(f64, f64)> {
+        if lens.is_exact() {
             return None;
         }
-        let figures: [fn(&Blocks) -> f64; 2] =
-            [|blocks| blocks.count as f64, |blocks| blocks.bytes.0 as f64];
-        Some(figures.map(|figure| {
-            let groups: Vec<f64> = self.groups.iter().take(used).map(figure).collect();
-            let total: f64 = groups.iter().sum();
-            // Groups stand for times of different length.
-            let times: f64 = lens.groups.iter().take(used).map(|time| time.0 as f64).sum();
-            let expected = |at: usize| match lens.groups[at].0 as f64 / times {
-                part if part.is_finite() => total * part,
-                _ => total / used as f64,
-            };
-            let squares: f64 =
-                groups.iter().enumerate().map(|(at, one)| (one - expected(at)).powi(2)).sum();
-            let variance = squares * used as f64 / (used - 1) as f64 * (1.0 - lens.part());
-            let by_chance = QUANTILES[used - 2] * variance.sqrt();
-            let (less, more) = lens.uncertainty();
-            let low = total - by_chance.hypot(less * total);
-            (low.max(0.0), total + by_chance.hypot(more * total))
-        }))
+        let mut groups: Vec<f64> = self.groups.iter().map(figure).collect();
+        groups.resize(GROUPS, 0.0);
+        let sampled: f64 = groups.iter().sum();
+        let (low, high) = lens.sample.interval(&groups)?;
+        let (less, more) = lens.uncertainty();
+        Some((
+            (all - (sampled - low).hypot(less * sampled)).max(0.0),
+            all + (high - sampled).hypot(more * sampled),
+        ))
     }
 }
 
@@ -206,12 +201,6 @@ pub const fn cut(number: u64) -> u64 {
     let low = digits.saturating_sub(5);
     number >> low << low
 }
-
-/// 97.5 % quantiles of Student's t distribution for 1 to 19 degrees of freedom.
-const QUANTILES: [f64; GROUPS - 1] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131, 2.120, 2.110, 2.101, 2.093,
-];
 
 #[cfg(test)]
 mod tests {
@@ -242,25 +231,26 @@ mod tests {
         assert_eq!(allocated.oldest(), Some(Nanos(cut(60_000) * 1_000_000)));
     }
 
-    /// Two groups of 90 and 110 with nine tenths of the time unseen: the deviation of the sum is
-    /// sqrt(2 * 200 * 0.9) = 18.97, and t for one degree of freedom is 12.706. Beside it stands what is
-    /// never known, 1.5 %.
+    /// Of 200, 100 were counted one by one; the other hundred are the same in all windows, of which each
+    /// shows a tenth. What is never known, 1.5 %, is of those only.
     #[test]
-    fn an_interval_follows_from_how_groups_differ() {
-        let lens = Lens { time: Nanos(100), recorded: Nanos(10), windows: 2, ..Lens::default() };
+    fn what_was_counted_one_by_one_has_no_interval() {
+        let mut lens = Lens { time: Nanos(200), recorded: Nanos(110), ..Lens::default() };
         let mut allocated = Allocated { all: blocks(200), ..Allocated::default() };
-        assert_eq!(allocated.interval(&lens), None);
+        assert_eq!(allocated.interval(&lens), [None, None]);
+        for _ in 0..10 {
+            lens.sample.add(Nanos(10), Nanos(1));
+        }
         allocated.groups = vec![Blocks::default(); GROUPS];
-        allocated.groups[0] = blocks(90);
-        allocated.groups[1] = blocks(110);
-        let [count, bytes] = allocated.interval(&lens).unwrap();
-        let reach = (12.706 * 360f64.sqrt()).hypot(200.0 * (1.0 / 0.985 - 1.0));
-        assert!((count.1 - (200.0 + reach)).abs() < 0.01, "{count:?}");
-        assert!(count.0.abs() < 0.01 && (bytes.1 - 100.0 * count.1).abs() < 1.0);
-        // Where one group stands for so much more time, they don't differ.
-        let mut lens = lens;
-        (lens.groups[0], lens.groups[1]) = (Nanos(45), Nanos(55));
-        let [count, _] = allocated.interval(&lens).unwrap();
-        assert!((count.1 - 200.0 / 0.985).abs() < 0.01, "{count:?}");
+        allocated.groups[..10].fill(blocks(10));
+        let [Some(count), Some(bytes)] = allocated.interval(&lens) else { panic!("no interval") };
+        assert!((count.1 - (100.0 + 100.0 / 0.985)).abs() < 0.01, "{count:?}");
+        assert!((bytes.0 - 100.0 * count.0).abs() < 0.01, "{bytes:?}");
+        // Of a line that was in no window it is known how many they may be, but not how large.
+        let unseen = Allocated::default().interval(&lens);
+        assert!(
+            matches!(unseen, [Some((low, high)), None] if low == 0.0 && high > 30.0),
+            "{unseen:?}"
+        );
     }
 }

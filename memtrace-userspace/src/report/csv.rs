@@ -203,10 +203,7 @@ impl<'a> Row<'a> {
     /// The same row, with what the allocator lens counted.
     fn with_allocated(self, allocated: &Allocated, lens: Option<&Lens>) -> Self {
         let Some(lens) = lens else { return self };
-        let [count, bytes] = match allocated.interval(lens) {
-            Some(intervals) => intervals.map(|(low, high)| (Some(low), Some(high))),
-            None => [(None, None); 2],
-        };
+        let [count, bytes] = allocated.interval(lens).map(Option::unzip);
         let seen = lens.frees_seen;
         let rounded = |bound: Option<f64>| bound.map(|bound| bound.round() as u64);
         Self {

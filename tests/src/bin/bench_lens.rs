@@ -7,24 +7,19 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use harness::Result;
+use harness::allocating::{KINDS, cpu, start};
 use harness::attach::Tracer;
-use harness::interpreters::{Interpreter, newest};
+use harness::interpreters::newest;
 use harness::measure::median;
 use harness::memtrace::Build;
 use harness::report::{Blocks, Process};
-use harness::target::{self, Target};
-use harness::truth::Truth;
-use harness::{Context, Result, resources};
+use harness::target::Target;
 
-const KINDS: [&str; 6] = ["json", "re", "dataclasses", "pandas", "web", "phases"];
 /// Exact mode does one in so many of the rounds.
 const PARTS: f64 = 10.0;
 /// Lines whose figures are compared.
 const TOP: usize = 10;
-
-fn cpu(truth: &Truth) -> Result<f64> {
-    truth.more.get("cpu_seconds").and_then(serde_json::Value::as_f64).context("cpu_seconds")
-}
 
 /// Lines by what they allocated, the most first.
 fn lines(process: &Process) -> Vec<((String, u32), Blocks)> {
@@ -45,15 +40,6 @@ fn traced(target: &mut Target, options: &[&str]) -> Result<(f64, Process)> {
     Ok((cpu(&truth)?, report.process(target.pid)?.clone()))
 }
 
-/// The program, with pandas where it needs that.
-fn start(python: &Interpreter, kind: &str, rounds: &str) -> Result<Target> {
-    let mut command = target::command(python, "allocating.py", &[kind, rounds])?;
-    if kind == "pandas" {
-        command.env("PYTHONPATH", resources::pandas(python)?);
-    }
-    Target::start_command(command)
-}
-
 fn main() -> Result<()> {
     let number = |at: usize| std::env::args().nth(at).and_then(|text| text.parse::<f64>().ok());
     let (runs, seconds) = (number(1).unwrap_or(5.0) as usize, number(2).unwrap_or(8.0));
@@ -65,13 +51,13 @@ fn main() -> Result<()> {
         KINDS.into_iter().filter(|kind| asked.is_empty() || asked.iter().any(|one| one == kind))
     {
         // How many rounds that is.
-        let mut trial = start(&python, kind, "200")?;
+        let mut trial = start(&python, kind, 200.0)?;
         trial.go()?;
         // Those of `phases` come in eights.
         let part = 8.0 * (25.0 * seconds / cpu(&trial.go()?)? / PARTS).ceil();
         drop(trial);
         // Rounds are all the same: a part of them shows what each allocates.
-        let mut target = start(&python, kind, &format!("{part}"))?;
+        let mut target = start(&python, kind, part)?;
         let plain_part = cpu(&target.go()?)?;
         let (exact_cpu, exact) = traced(&mut target, &["--lens", "allocator", "--exact"])?;
         let mut exact = lines(&exact);
@@ -80,8 +66,7 @@ fn main() -> Result<()> {
         for (_, blocks) in &mut exact {
             blocks.allocations *= PARTS as u64;
         }
-        let rounds = format!("{}", part * PARTS);
-        let mut target = start(&python, kind, &rounds)?;
+        let mut target = start(&python, kind, part * PARTS)?;
         let truth: BTreeMap<_, _> = exact.iter().cloned().collect();
         let (mut slowdowns, mut inside, mut compared, mut same_top) = (Vec::new(), 0, 0, 0);
         let (mut errors, mut widths) = (Vec::new(), Vec::new());

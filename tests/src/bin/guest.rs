@@ -2,8 +2,8 @@
 //! suite of tests that it is given by name (those with a word in their names, where it is given one), says what
 //! came out on the serial line that it is given, too, a JSON object a line, and ends the machine.
 //!
-//! `guest native`, outside a machine, prints the C library that goes into one. It judges nothing:
-//! which tests there are and what must pass is xtask's.
+//! `guest native`, outside a machine, prints the C library that goes into one, and `guest pace` how fast
+//! this machine is (`paces.rs`). It judges nothing: which tests there are and what must pass is xtask's.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use harness::paces::{Attached, Pace};
 use harness::{Context, Result, resources};
 use serde::Serialize;
 
@@ -37,6 +38,10 @@ fn main() -> Result<()> {
         (1, suite) => first_program([suite, &*line, &*only]),
         (_, "native") => {
             println!("{}", resources::native_library()?.display());
+            Ok(())
+        }
+        (_, "pace") => {
+            println!("{}", serde_json::to_string(&Pace::measure())?);
             Ok(())
         }
         (_, suite) => run_suite(suite, &line, &only),
@@ -80,6 +85,8 @@ enum Say<'a> {
     Release(&'a str),
     Version(&'a str),
     Limit(&'a str),
+    Pace(Pace),
+    Attached(Attached),
     Test { name: &'a str, passed: bool, tries: u32 },
     Line(&'a str),
     End(bool),
@@ -111,7 +118,15 @@ fn run_suite(suite: &str, line: &str, only: &str) -> Result<()> {
                 run_tests(&voice, words[0], &tests)?;
             }
         }
-        Ok(())
+        if !only.is_empty() {
+            return Ok(());
+        }
+        voice.say(&Say::Pace(Pace::measure()))?;
+        match Attached::measure() {
+            Ok(attached) => voice.say(&Say::Attached(attached)),
+            // As on a kernel on which it does not trace. What must pass is in the suite.
+            Err(error) => voice.say(&Say::Line(&format!("attach with all probes: {error:#}"))),
+        }
     });
     if let Err(error) = &outcome {
         voice.say(&Say::Line(&format!("guest: {error:#}")))?;

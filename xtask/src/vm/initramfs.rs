@@ -32,6 +32,11 @@ const LEFT_OUT: [&str; 8] = [
     "__pycache__",
     "tkinter",
 ];
+/// Where the programs are that go in.
+pub(super) fn stripped(architecture: Architecture) -> PathBuf {
+    super::folder().join(format!("stripped-{}", architecture.name()))
+}
+
 /// Builds what goes in, and packs it; gives the file.
 pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) -> Result<PathBuf> {
     let folder = super::folder();
@@ -41,7 +46,7 @@ pub(super) fn pack(architecture: Architecture, python: &Path, suites: &[Suite]) 
         suites.iter().flat_map(Suite::binaries).map(|binary| binary.name).collect();
     let built = build(architecture, &binaries)?;
     let mut tree = Tree { system, entries: BTreeMap::new() };
-    let stripped = folder.join(format!("stripped-{}", architecture.name()));
+    let stripped = stripped(architecture);
     fs::create_dir_all(&stripped).context("cannot make a folder")?;
     let strip = |name: &str| -> Result<PathBuf> {
         let file = built.get(name).with_context(|| format!("cargo built no `{name}`"))?;

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::architecture::Architecture;
 use super::kernels::Kernel;
+use super::paces::{self, Attached, Pace};
 use super::suites::Suite;
 use crate::process;
 
@@ -46,6 +47,10 @@ enum Said {
     Test { name: String, passed: bool, tries: u32 },
     /// What doctor does not call ok.
     Limit(String),
+    /// How fast it is.
+    Pace(Pace),
+    /// How long it takes with all probes, where memtrace traces.
+    Attached(Attached),
     /// A line of a failed test.
     Line(String),
     /// It has come to its end, and whether well.
@@ -67,6 +72,8 @@ pub(super) struct Outcome {
     pub(super) flaky: Vec<String>,
     /// What doctor does not call ok.
     pub(super) limits: Vec<String>,
+    pace: Option<Pace>,
+    attached: Option<Attached>,
     /// What was said of those that failed.
     lines: Vec<String>,
     ended: bool,
@@ -85,6 +92,11 @@ impl Outcome {
     /// Whether this test was to run.
     pub(super) fn has(&self, test: &str) -> bool {
         self.suite.tests().any(|one| one == test)
+    }
+
+    /// How long it takes with all probes, in a sentence.
+    pub(super) fn took(&self, here: Option<Pace>) -> Option<String> {
+        Some(paces::sentence(here?, self.pace?, self.attached?))
     }
 
     pub(super) fn print(&self) {
@@ -168,6 +180,8 @@ pub(super) fn boot(
         tests: BTreeMap::new(),
         flaky: Vec::new(),
         limits: Vec::new(),
+        pace: None,
+        attached: None,
         lines: Vec::new(),
         ended: false,
         console,
@@ -212,6 +226,8 @@ impl Outcome {
                 self.tests.insert(name, passed);
             }
             Ok(Said::Limit(limit)) => self.limits.push(limit),
+            Ok(Said::Pace(pace)) => self.pace = Some(pace),
+            Ok(Said::Attached(attached)) => self.attached = Some(attached),
             Ok(Said::Line(line)) => self.lines.push(line),
             Ok(Said::End(well)) => self.ended = well,
             Err(_) if line.is_empty() => {}

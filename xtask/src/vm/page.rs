@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::architecture::Architecture;
 use super::machine::Outcome;
+use super::paces::Pace;
 use super::suites::{self, Suite};
 use crate::process::root;
 
@@ -30,6 +31,13 @@ nothing and starts nothing. **Before 5.8** there is no ring buffer either, as `m
 `explain` and `ps` need neither, and work.
 ";
 
+/// What comes before the times.
+const PACES: &str = "\
+How long memtrace takes to attach with all its probes (`--lens allocator --exact --objects --calls --native`) and to
+detach, a debug build, the slowest of three; how much slower an emulated processor is than the one that emulates it, at
+two fixed pieces of work; and the times divided by the smaller of the two:
+";
+
 /// Where the part on aarch64 begins.
 const AARCH64: &str = "\n## aarch64\n";
 const AARCH64_HEAD: &str = "
@@ -40,19 +48,23 @@ CPUs): `cargo xtask vm --arch aarch64`. What is done in another way there, and w
 ";
 
 /// Writes the page's part on this architecture; the other one's stays.
-pub(super) fn write(architecture: Architecture, outcomes: &[Outcome]) -> Result<()> {
+pub(super) fn write(
+    architecture: Architecture,
+    outcomes: &[Outcome],
+    here: Option<Pace>,
+) -> Result<()> {
     let path = root().join("docs/kernels.md");
     let old = fs::read_to_string(&path).unwrap_or_default();
     let (first, second) = old.split_once(AARCH64).unwrap_or((&old, ""));
     let text = match architecture {
         Architecture::X86_64 if second.is_empty() => {
-            format!("{HEAD}{}{FOOT}", table(architecture, outcomes))
+            format!("{HEAD}{}{FOOT}", table(architecture, outcomes, here))
         }
         Architecture::X86_64 => {
-            format!("{HEAD}{}{FOOT}{AARCH64}{second}", table(architecture, outcomes))
+            format!("{HEAD}{}{FOOT}{AARCH64}{second}", table(architecture, outcomes, here))
         }
         Architecture::Aarch64 => {
-            format!("{first}{AARCH64}{AARCH64_HEAD}{}", table(architecture, outcomes))
+            format!("{first}{AARCH64}{AARCH64_HEAD}{}", table(architecture, outcomes, here))
         }
     };
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -60,7 +72,7 @@ pub(super) fn write(architecture: Architecture, outcomes: &[Outcome]) -> Result<
     Ok(())
 }
 
-fn table(architecture: Architecture, outcomes: &[Outcome]) -> String {
+fn table(architecture: Architecture, outcomes: &[Outcome], here: Option<Pace>) -> String {
     let mut text = String::new();
     let mut row = |first: &str, cell: &dyn Fn(&Outcome) -> String| {
         let cells: Vec<_> = outcomes.iter().map(cell).collect();
@@ -93,6 +105,11 @@ fn table(architecture: Architecture, outcomes: &[Outcome]) -> String {
             limits => limits.join("; "),
         };
         let _ = writeln!(text, "- {}: {limits}", outcome.release);
+    }
+    let took = |one: &Outcome| one.took(here).map(|took| format!("- {}: {took}\n", one.release));
+    let took: String = outcomes.iter().filter_map(took).collect();
+    if !took.is_empty() {
+        let _ = write!(text, "\n{PACES}\n{took}");
     }
     text
 }

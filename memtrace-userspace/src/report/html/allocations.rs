@@ -59,7 +59,7 @@ pub(super) fn of(texts: &mut Texts, process: &ProcessProfile) -> Option<Allocati
 
 fn row(place: Option<usize>, reason: Option<TextNumber>, of: &Allocated, lens: &Lens) -> Row {
     let known = lens.frees_seen;
-    let interval = if lens.is_exact() { None } else { of.interval(lens) };
+    let [interval, _] = of.interval(lens);
     Row(
         place,
         reason,
@@ -68,7 +68,7 @@ fn row(place: Option<usize>, reason: Option<TextNumber>, of: &Allocated, lens: &
         of.oldest().filter(|_| known),
         of.all.bytes,
         of.all.count,
-        interval.map(|[(low, high), _]| (low.round() as u64, high.round() as u64)),
+        interval.map(|(low, high)| (low.round() as u64, high.round() as u64)),
         of.temporary.count,
     )
 }

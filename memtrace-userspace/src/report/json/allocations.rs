@@ -101,12 +101,8 @@ impl Allocator {
 
 impl Figures {
     pub(super) fn of(allocated: &Allocated, lens: &Lens) -> Self {
-        let [count, bytes] = match allocated.interval(lens) {
-            Some(intervals) => {
-                intervals.map(|(low, high)| Some([low.round() as u64, high.round() as u64]))
-            }
-            None => [None, None],
-        };
+        let rounded = |(low, high): (f64, f64)| [low.round() as u64, high.round() as u64];
+        let [count, bytes] = allocated.interval(lens).map(|one| one.map(rounded));
         let seen = lens.frees_seen;
         let ages = allocated.ages.iter().map(|(age, blocks)| Age {
             age_ns: Nanos(age * 1_000_000),

@@ -46,8 +46,9 @@ pub(in crate::report) fn summary(out: &mut dyn Write, process: &ProcessProfile) 
             lens.unknown_frees
         )?;
     } else {
-        let interval = match all.interval(lens) {
-            Some([(low, high), _]) => format!("{low:.0} to {high:.0}"),
+        let [interval, _] = all.interval(lens);
+        let interval = match interval {
+            Some((low, high)) => format!("{low:.0} to {high:.0}"),
             None => "unknown".to_owned(),
         };
         writeln!(
@@ -183,10 +184,9 @@ fn cells(place: &str, name: &str, allocated: &Allocated, lens: &Lens, view: View
         allocated.all.count.to_string(),
     ];
     if !lens.is_exact() {
-        cells.push(allocated.interval(lens).map_or_else(
-            || "unknown".to_owned(),
-            |[(low, high), _]| format!("{low:.0}-{high:.0}"),
-        ));
+        let [interval, _] = allocated.interval(lens);
+        let text = |(low, high)| format!("{low:.0}-{high:.0}");
+        cells.push(interval.map_or_else(|| "unknown".to_owned(), text));
     }
     cells.push(allocated.temporary.count.to_string());
     cells.extend([place.to_owned(), name.to_owned()]);
