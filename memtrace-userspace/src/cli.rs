@@ -60,6 +60,9 @@ pub enum Command {
     /// Allocates and frees, to measure what probes cost
     #[command(hide = true)]
     Calibrate,
+    /// Waits for memtrace's end, and takes out what it could not
+    #[command(hide = true)]
+    Mend,
     /// Completions for a shell: where to put them says that shell's manual
     Completions(CompletionsArgs),
 }

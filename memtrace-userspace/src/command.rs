@@ -11,6 +11,7 @@ pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod form;
+pub mod mend;
 pub mod output;
 pub mod plot;
 pub mod progress;

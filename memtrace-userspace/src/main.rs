@@ -11,8 +11,8 @@ use memtrace::command::form::FormError;
 use memtrace::command::progress::{Messages, say};
 use memtrace::command::run::CountError;
 use memtrace::command::{
-    attach, calibrate, color, completions, daemon, diff, doctor, explain, output::Output, plot, ps,
-    push, record, report, run, top,
+    attach, calibrate, color, completions, daemon, diff, doctor, explain, mend, output::Output,
+    plot, ps, push, record, report, run, top,
 };
 use memtrace::daemon::config::ConfigError;
 use memtrace::push::{BackendError, SettingsError};
@@ -71,6 +71,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<u8> {
             doctor::run(format, out)
         }),
         Command::Calibrate => calibrate::run().map(|()| 0),
+        Command::Mend => mend::run().map(|()| 0),
         Command::Completions(args) => completions::run(args).map(|()| 0),
     }
 }
@@ -123,6 +124,7 @@ fn log_to_stderr(cli: &Cli) {
         | Command::Ps(_)
         | Command::Doctor(_)
         | Command::Calibrate
+        | Command::Mend
         | Command::Completions(_) => (false, false),
     };
     let level = match (verbose, quiet) {

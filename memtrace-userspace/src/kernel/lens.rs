@@ -9,6 +9,7 @@ use aya::{Ebpf, EbpfLoader};
 use memtrace_common::lens::{Block, BlockKey, Lens, Order, Owner, Sums, Yard};
 use memtrace_common::limits::{MAX_BLOCKS, MAX_OWNERS, MAX_SPACES, MAX_THREADS, MAX_YARDS};
 
+use super::mender::Mender;
 use super::multi::MultiPrograms;
 use super::probes::{Crossing, KernelError, Table, io_error, map_error, table, take_map};
 use super::uprobe::load_uprobe;
@@ -34,6 +35,8 @@ pub struct LensMaps {
     orders: Array<MapData, Crossing<Order>>,
     /// The programs, where one link can hold many probes; otherwise aya has them.
     pub(super) multi: Option<MultiPrograms>,
+    /// Takes out what a `kill -9` leaves in targets, where there is `multi`.
+    pub(super) mender: Option<Mender>,
 }
 
 impl LensMaps {
@@ -57,7 +60,10 @@ impl LensMaps {
                 load_uprobe(ebpf, name)?;
             }
         }
+        let program = multi.as_ref().and_then(MultiPrograms::for_mending);
+        let mender = program.map(Mender::start).transpose();
         Ok(Self {
+            mender: mender.map_err(io_error("starting what mends after a kill -9"))?,
             multi,
             blocks_fd: descriptor(ebpf, "BLOCKS")?,
             sums_fd: descriptor(ebpf, "SUMS")?,

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use aya::maps::{Map, MapData};
 use aya_obj::Object;
 
 use super::btf::KernelTypes;
+use super::lens::FREES;
 
 /// `BPF_PROG_LOAD`, `BPF_BTF_LOAD`, `BPF_LINK_CREATE` (`include/uapi/linux/bpf.h`).
 const PROG_LOAD: libc::c_int = 5;
@@ -132,23 +133,39 @@ impl MultiPrograms {
         at_return: bool,
     ) -> io::Result<Link> {
         let program = self.programs.get(name).ok_or(io::ErrorKind::NotFound)?;
-        let path = CString::new(path.as_os_str().as_bytes())?;
-        let (offsets, cookies): (Vec<u64>, Vec<u64>) = places.iter().copied().unzip();
-        bpf(
-            LINK_CREATE,
-            &LinkCreate {
-                prog_fd: program.as_raw_fd() as u32,
-                attach_type: UPROBE_MULTI,
-                path: path.as_ptr() as u64,
-                offsets: offsets.as_ptr() as u64,
-                cookies: cookies.as_ptr() as u64,
-                count: places.len() as u32,
-                multi_flags: if at_return { AT_RETURN } else { 0 },
-                pid,
-                ..LinkCreate::default()
-            },
-        )
+        link(program.as_fd(), pid, path, places, at_return)
     }
+
+    /// A program for a process that mends what memtrace could not ([`super::mender`]).
+    pub(super) fn for_mending(&self) -> Option<BorrowedFd<'_>> {
+        self.programs.get(FREES).map(OwnedFd::as_fd)
+    }
+}
+
+/// Attaches a program to places of one file in one process. Each place has a cookie.
+pub(super) fn link(
+    program: BorrowedFd<'_>,
+    pid: u32,
+    path: &Path,
+    places: &[(u64, u64)],
+    at_return: bool,
+) -> io::Result<Link> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let (offsets, cookies): (Vec<u64>, Vec<u64>) = places.iter().copied().unzip();
+    bpf(
+        LINK_CREATE,
+        &LinkCreate {
+            prog_fd: program.as_raw_fd() as u32,
+            attach_type: UPROBE_MULTI,
+            path: path.as_ptr() as u64,
+            offsets: offsets.as_ptr() as u64,
+            cookies: cookies.as_ptr() as u64,
+            count: places.len() as u32,
+            multi_flags: if at_return { AT_RETURN } else { 0 },
+            pid,
+            ..LinkCreate::default()
+        },
+    )
 }
 
 /// A map's data, of the kinds that the object has.

@@ -1,12 +1,14 @@
 //! Uprobes: programs at a function of one process.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 
-use super::lens::RETURNS;
+use super::lens::{LensMaps, RETURNS};
 use super::multi::Link;
 use super::probes::{KernelError, Probes, io_error, program_error};
 
@@ -25,8 +27,27 @@ impl ProcessProbe {
     /// Takes it off without waiting: closing a uprobe's link waits for grace periods of the
     /// kernel, a tenth of a second, in which a loop would see nothing.
     pub fn close_in_background(self) {
-        std::thread::spawn(move || drop(self));
+        let closer = thread::spawn(move || drop(self));
+        let mut closers = closers();
+        closers.retain(|closer| !closer.is_finished());
+        closers.push(closer);
     }
+
+    /// Waits until all that close in the background have closed. A thread that ends with its process in the midst of
+    /// it would leave breakpoints behind (see [`super::mender`]).
+    pub fn wait_for_background() {
+        let waiting = std::mem::take(&mut *closers());
+        for closer in waiting {
+            // One that panicked has nothing more to close.
+            drop(closer.join());
+        }
+    }
+}
+
+/// Those that close in the background.
+fn closers() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
+    static CLOSERS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+    CLOSERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Probes {
@@ -58,10 +79,12 @@ impl Probes {
         path: &Path,
         places: &[(u64, u64)],
     ) -> Result<Vec<ProcessProbe>, KernelError> {
-        if let Some(multi) = self.lens.as_ref().and_then(|lens| lens.multi.as_ref()) {
-            let link = multi
-                .attach(name, pid, path, places, name == RETURNS)
-                .map_err(io_error("attaching the allocator lens"))?;
+        if let Some(LensMaps { multi: Some(multi), mender, .. }) = &mut self.lens {
+            let failed = io_error("attaching the allocator lens");
+            if let Some(mender) = mender {
+                mender.expect(pid, path, places).map_err(&failed)?;
+            }
+            let link = multi.attach(name, pid, path, places, name == RETURNS).map_err(&failed)?;
             return Ok(vec![ProcessProbe { _link: AnyLink::Many { _link: link } }]);
         }
         let attach = |(offset, cookie): &(u64, u64)| {

@@ -339,8 +339,10 @@ impl Targets {
             for link in links {
                 scope.spawn(move || drop(link));
             }
-            drop(probes);
         });
+        ProcessProbe::wait_for_background();
+        // Last, since it says to the process that mends that all are out.
+        drop(probes);
         let (history, entries) = journal.into_history();
         Traced { profile: history.profile(), files, entries, killed }
     }
