@@ -140,5 +140,16 @@ def nonsense_offsets():
     return as_forged(lambda: [put(runtime + at, 2 ** 63 + at) for at in range(24, 400, 8)])
 
 
+# `_Py_DebugOffsets.code_object.filename`
+FILE_NAME = {13: 280, 14: 320, 15: 384}.get(sys.version_info[1], 0)
+
+
+def far_offset():
+    """A possible number, but the file's name would lie where no code object has a field."""
+    runtime = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
+    assert word(runtime + FILE_NAME).value == 112
+    return as_forged(lambda: put(runtime + FILE_NAME, 4000))
+
+
 if __name__ == "__main__":
     main(globals())
