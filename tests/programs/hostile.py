@@ -146,9 +146,13 @@ FILE_NAME = {13: 280, 14: 320, 15: 384}.get(sys.version_info[1], 0)
 
 def far_offset():
     """A possible number, but the file's name would lie where no code object has a field."""
-    runtime = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
-    assert word(runtime + FILE_NAME).value == 112
-    return as_forged(lambda: put(runtime + FILE_NAME, 4000))
+    place = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime")) + FILE_NAME
+
+    def forge():
+        assert word(place).value == 112
+        put(place, 4000)
+
+    return as_forged(forge)
 
 
 if __name__ == "__main__":
