@@ -45,19 +45,28 @@ def line_of(name, source):
     raise LookupError("no line is marked " + name)
 
 
-def mark(name, file, line, constructed, measured):
+def callers():
+    """File and line of each call that the calling function runs in, as CPython's tracebacks have them."""
+    frame, lines = sys._getframe(1).f_back, []
+    while frame is not None:
+        lines.append([frame.f_code.co_filename, frame.f_lineno])
+        frame = frame.f_back
+    return lines
+
+
+def mark(name, file, line, constructed, measured, stack=None):
     """States what one line did: `constructed` is known beforehand (None where CPython decides),
-    `measured` is by how much RSS rose around the line."""
+    `measured` is by how much RSS rose around the line; `stack` is who called it."""
     _marks.append(
-        {"name": name, "file": file, "line": line,
+        {"name": name, "file": file, "line": line, "stack": stack,
          "constructed_bytes": constructed, "measured_bytes": measured})
 
 
-def marked(name, constructed=None, measured=None):
+def marked(name, constructed=None, measured=None, stack=None):
     """`mark` for a line of the calling file."""
     file = sys._getframe(1).f_code.co_filename
     with open(file) as source:
-        mark(name, file, line_of(name, source.read()), constructed, measured)
+        mark(name, file, line_of(name, source.read()), constructed, measured, stack)
 
 
 def scenario(name, *arguments):

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from protocol import (MIB, answer, disable_huge_pages, keep, line_of, main, mark,  # noqa: F401
+from protocol import (MIB, answer, callers, disable_huge_pages, keep, line_of, main, mark,  # noqa: F401
                       marked, rss)
 
 SIZE = 10 * MIB
@@ -24,8 +24,8 @@ def grow():
     few = [object() for _ in range(SIZE // 24)]  # mark: objects
     last = rss()
     keep(kept, few)
-    marked("block", None, after - before)
-    marked("objects", None, last - after)
+    marked("block", None, after - before, callers())
+    marked("objects", None, last - after, callers())
 
 
 def plain():
@@ -89,14 +89,14 @@ def pybind11_thread():
 INSIDE = """
 import sys
 sys.path.insert(0, %r)
-from protocol import MIB, rss
+from protocol import MIB, callers, rss
 import json, os
-space = {"rss": rss, "SIZE": %d, "__name__": "inside"}
+space = {"rss": rss, "callers": callers, "SIZE": %d, "__name__": "inside"}
 with open(%r) as file:
     exec(compile(file.read(), %r, "exec"), space)
 import builtins
 builtins.kept = space
-os.write(%d, json.dumps([space["block"], space["objects"]]).encode())
+os.write(%d, json.dumps([space["block"], space["objects"], space["stack"]]).encode())
 """
 
 
@@ -132,8 +132,9 @@ def subinterpreter():
     os.close(write)
     with open(file) as source:
         text = source.read()
-    for name, figure in zip(("block", "objects"), figures):
-        mark(name, file, line_of(name, text), None, figure)
+    block, objects, stack = figures
+    for name, figure in (("block", block), ("objects", objects)):
+        mark(name, file, line_of(name, text), None, figure, stack)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import unusual
 
 def run(source):
     """Runs unusual.py's scenario; `source` is its text."""
-    def marked(name, constructed=None, measured=None):
+    def marked(name, constructed=None, measured=None, stack=None):
         code = sys._getframe(1).f_code
-        protocol.mark(name, code.co_filename, protocol.line_of(name, source), constructed, measured)
+        line = protocol.line_of(name, source)
+        protocol.mark(name, code.co_filename, line, constructed, measured, stack)
 
     unusual.marked = marked
     protocol.main(vars(unusual))

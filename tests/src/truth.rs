@@ -18,6 +18,8 @@ pub struct Mark {
     pub constructed_bytes: Option<i64>,
     /// By how much RSS rose around it, by the page tables; absent where the program can't tell.
     pub measured_bytes: Option<i64>,
+    /// File and line of each of its callers, where the program says.
+    pub stack: Option<Vec<(String, u32)>>,
 }
 
 impl Mark {

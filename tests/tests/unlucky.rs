@@ -288,17 +288,27 @@ fn forged_lists_of_threads_and_interpreters_are_read_to_an_end() -> Result<()> {
 
 #[test]
 fn offsets_that_are_nonsense_are_refused_in_words() -> Result<()> {
+    refused("nonsense_offsets", &["offsets", "gives"])
+}
+
+#[test]
+fn offsets_that_lead_out_of_a_structure_are_refused_in_words() -> Result<()> {
+    refused("far_offset", &["co_filename at byte 4000 of a code object"])
+}
+
+/// On each version that states its own offsets, the scenario of hostile.py is refused with these words.
+fn refused(scenario: &str, words: &[&str]) -> Result<()> {
     let mut refused = 0;
     for_each(|python| {
         if python.minor() < (3, 13) {
             return Ok(());
         }
         refused += 1;
-        let mut target = Target::start(python, "hostile.py", &["nonsense_offsets"])?;
+        let mut target = Target::start(python, "hostile.py", &[scenario])?;
         target.go()?;
         let pid = target.pid.to_string();
         let output = finish(&mut memtrace::command(["attach", &pid, "--duration", "1s"])?)?;
-        output.expect_code(1)?.expect_words(&[&pid, "offsets", "gives"])?;
+        output.expect_code(1)?.expect_words(&[&pid])?.expect_words(words)?;
         target.go()?;
         ensure!(target.exit()?.success(), "the target did not survive");
         Ok(())

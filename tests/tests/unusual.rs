@@ -1,5 +1,5 @@
 //! Interpreters that are not run the usual way: inside a program of C, several in one process, with
-//! other allocators, with stacks that a library switches. Law and line hold for each.
+//! other allocators, with stacks that a library switches. Law, line and stack hold for each.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use harness::target::{Target, command, prepare, program};
 use harness::traced::{self, Traced};
 use harness::{Context, Result, check, ensure, resources};
 
-/// Every mark has its line, the law holds, and the kernel agrees.
+/// Every mark has its line and its callers, the law holds, and the kernel agrees.
 fn holds(python: &Interpreter, traced: &Traced) -> Result<()> {
     let process = traced.process()?;
     ensure!(process.python.as_deref() == Some(&*python.version_text()), "{:?}", process.python);
@@ -17,6 +17,7 @@ fn holds(python: &Interpreter, traced: &Traced) -> Result<()> {
     for mark in &traced.truth.marks {
         check::kept_by_line(process, mark)?;
     }
+    check::stack(process, &traced.truth)?;
     check::law(&traced.report)?;
     let kernel = traced.kernel.get(&traced.target.pid).context("the kernel's word")?;
     check::agrees_with_kernel(&traced.report, traced.target.pid, *kernel)

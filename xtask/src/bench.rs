@@ -3,7 +3,8 @@
 //! kernel side itself takes for an event, as `bench_probe` does; with `--explain`, how long a look takes;
 //! with `--lines`, what counting lines costs beside memory_profiler; with `--peers`, what other memory
 //! profilers do on the same programs; with `--budget`, what a budget for stack walks saves; with
-//! `--daemon`, what the daemon carries: idle and busy processes, a storm, and many short ones.
+//! `--daemon`, what the daemon carries: idle and busy processes, a storm, and many short ones; with
+//! `--harmless`, whether a service answers a million requests while it is traced a hundred times.
 //!
 //! It builds and starts that program and does not measure anything itself.
 
@@ -12,7 +13,7 @@ use anyhow::{Result, bail};
 use crate::{peers, process};
 
 /// What was typed.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Options {
     /// Measure recordings: their size, the recorder's memory, the time of a report
     #[arg(long)]
@@ -35,9 +36,19 @@ pub(crate) struct Options {
     /// Measure what the daemon carries
     #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines", "peers", "budget"])]
     daemon: bool,
+    /// Ask a service for a million answers while it is traced a hundred times
+    #[arg(long, conflicts_with_all = ["recording", "probe", "explain", "lines", "peers", "budget", "daemon"])]
+    harmless: bool,
     /// Passed on to the benchmark
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
+}
+
+impl Options {
+    /// As `--harmless`: the one that doesn't depend on the machine's mood, and so is part of CI's longer mode.
+    pub(crate) fn harmless() -> Self {
+        Self { harmless: true, ..Self::default() }
+    }
 }
 
 /// The chore.
@@ -54,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options { peers: true, .. } => "bench_peers",
         Options { budget: true, .. } => "bench_budget",
         Options { daemon: true, .. } => "bench_daemon",
+        Options { harmless: true, .. } => "bench_harmless",
         _ => "bench",
     };
     let mut own = Vec::new();

@@ -10,6 +10,7 @@ mod debian;
 mod demo;
 mod deny;
 mod ebpf;
+mod fuzz;
 mod instructions;
 mod interpreters;
 mod man;
@@ -54,6 +55,8 @@ enum Chore {
     Vm(vm::Options),
     /// Check licences, sources and duplicates of what memtrace is made of
     Deny(deny::Options),
+    /// Fuzz what targets and files give memtrace to read
+    Fuzz(fuzz::Options),
     /// Write bills of materials
     Sbom(sbom::Options),
     /// Make the release build twice, and compare
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Chore::Interpreters(options) => interpreters::run(&options),
         Chore::Vm(options) => vm::run(&options),
         Chore::Deny(options) => deny::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Sbom(options) => sbom::run(&options),
         Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Man(options) => man::run(&options),

@@ -22,10 +22,17 @@ pub(crate) fn target() -> PathBuf {
     root().join(folder)
 }
 
-/// Cargo as this workspace uses it (the one that started the chore), as if typed: what it has set for
-/// this package would make ring, whose build asks for it, and all that needs ring be built again.
+/// Cargo as this workspace uses it (the one that started the chore), as if typed.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    forget_package(&mut command);
+    command.current_dir(root());
+    command
+}
+
+/// Leaves out what cargo has set for this package: with it ring, whose build asks for it, and all that
+/// needs ring would be built again.
+pub(crate) fn forget_package(command: &mut Command) {
     let of_a_package =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in env::vars_os() {
@@ -33,8 +40,6 @@ pub(crate) fn cargo() -> Command {
             command.env_remove(name);
         }
     }
-    command.current_dir(root());
-    command
 }
 
 /// Cargo's home folder.

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that CI runs, in one order, each step timed.
 //!
 //! fmt → clippy → tidy → eBPF object → tests → instructions; with `--long` then supply chain → other kernels →
-//! reproducible build, which take some minutes. The first step that fails ends it. Tests that trace
-//! need root: without root this fails and says so, it does not skip them.
+//! a million requests → fuzzers → reproducible build, which take an hour and more. The first step that
+//! fails ends it. Tests that trace need root: without root this fails and says so, it does not skip them.
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{self, root};
 use crate::setup::{self, Purpose};
 use crate::toolchain::{self, TARGET};
-use crate::{deny, ebpf, instructions, reproduce, sbom, tidy, vm};
+use crate::{bench, deny, ebpf, fuzz, instructions, reproduce, sbom, tidy, vm};
 
 /// Left out by `--quick`: the integration tests of the crate `tests`, which trace live processes.
 const WITHOUT_ROOT: &str = "not (package(tests) and kind(test))";
@@ -25,7 +25,8 @@ pub(crate) struct Options {
     /// Leave out the tests that need root
     #[arg(long)]
     quick: bool,
-    /// Also what takes minutes: licences and sources, Debian's kernels, the release build twice
+    /// Also what takes an hour and more: licences and sources, Debian's kernels, a million requests, fuzzers, the
+    /// release build twice
     #[arg(long, conflicts_with = "quick")]
     long: bool,
 }
@@ -57,6 +58,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step("supply chain", || deny::run(&deny::Options::default()))?;
         step("bills of materials", || sbom::run(&sbom::Options::default()))?;
         step("kernels", || vm::run(&vm::Options::default()))?;
+        step("a million requests", || bench::run(&bench::Options::harmless()))?;
+        step("fuzzers", || fuzz::run(&fuzz::Options::default()))?;
         step("reproducible build", || reproduce::run(&reproduce::Options::default()))?;
     }
     let left_out = if options.quick { ", without those that need root" } else { "" };

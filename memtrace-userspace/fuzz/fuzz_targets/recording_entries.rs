@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../../tests/recording/replay.rs"]
+#[expect(dead_code, reason = "what the other targets use")]
 mod replay;
 
 libfuzzer_sys::fuzz_target!(|stream: &[u8]| {

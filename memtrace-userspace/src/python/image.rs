@@ -126,14 +126,14 @@ impl Image {
     }
 
     /// The file's byte that is executed at this address of the file: what a uprobe is given.
-    /// `None` if it isn't in an executable segment.
+    /// `None` if it isn't in an executable segment, or if that lies nowhere in any file.
     #[must_use]
     pub fn code_offset(&self, address: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|segment| {
             segment.executable
                 && address.checked_sub(segment.address).is_some_and(|into| into < segment.file_size)
         })?;
-        Some(address - segment.address + segment.offset)
+        (address - segment.address).checked_add(segment.offset)
     }
 
     /// Reads what is wanted of an ELF file; `None` if it is none.
@@ -325,6 +325,10 @@ mod tests {
         assert_eq!(image.code_offset(0x41_f200), Some(0x1f200));
         assert_eq!(image.code_offset(0x40_0010), None);
         assert_eq!(image.code_offset(0x42_1123), None);
+        let nowhere = Segment { offset: u64::MAX - 0xff, ..CODE };
+        let image = self::image(&[nowhere], true);
+        assert_eq!(image.code_offset(0x41_f123 + 0xff), Some(u64::MAX));
+        assert_eq!(image.code_offset(0x41_f123 + 0x100), None);
     }
 
     #[test]

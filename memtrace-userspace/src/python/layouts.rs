@@ -179,6 +179,20 @@ pub enum LayoutError {
         /// How long a window may be.
         window: u32,
     },
+    /// A field lies where the kernel side doesn't look.
+    #[error(
+        "{field} at byte {offset} of {structure} is beyond the {reach} bytes that memtrace looks at"
+    )]
+    Reach {
+        /// What it is a field of.
+        structure: &'static str,
+        /// Which field.
+        field: &'static str,
+        /// Where it is.
+        offset: u32,
+        /// How many bytes are looked at.
+        reach: u32,
+    },
 }
 
 /// The table of CPython `3.minor`; `None` for a version that is not supported.

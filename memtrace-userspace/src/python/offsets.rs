@@ -13,6 +13,11 @@ use super::layouts::LayoutError;
 /// Largest offset that is believed, in any structure.
 pub const OFFSET_LIMIT: u32 = 1 << 20;
 
+/// Bytes of a code object in which the kernel side looks for its fields, and those of a str before its text:
+/// it loads them from one page, and packs offsets into a byte each (`memtrace-ebpf/src/fingerprint.rs`).
+const CODE_REACH: u32 = 256;
+const STR_REACH: u32 = 80;
+
 /// What user space needs to list interpreters and threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeOffsets {
@@ -111,8 +116,10 @@ impl Offsets {
     /// # Errors
     ///
     /// [`LayoutError::Window`] when a field of a frame is not aligned or lies outside what one
-    /// read covers, however the window is laid.
+    /// read covers, however the window is laid; [`LayoutError::Reach`] when one of a code object or a str
+    /// lies beyond what the kernel side looks at.
     pub fn layout(&self) -> Result<PyLayout, LayoutError> {
+        self.check_reach()?;
         let frame = self.frame.with_window();
         let instr_size = if frame.kind == Instruction::Pointer { 8 } else { 4 };
         let (flags, instr_unit) = match frame.kind {
@@ -156,6 +163,27 @@ impl Offsets {
             bytes_data: self.bytes_data,
             ..PyLayout::NONE
         })
+    }
+
+    fn check_reach(&self) -> Result<(), LayoutError> {
+        let code = |field, offset, size| ("a code object", field, offset, size, CODE_REACH);
+        let str = |field, offset, size| ("a str", field, offset, size, STR_REACH);
+        for (structure, field, offset, size, reach) in [
+            code("co_firstlineno", self.code_first_line, 4),
+            code("co_filename", self.code_file, 8),
+            code("co_qualname", self.code_name, 8),
+            code("co_linetable", self.code_table, 8),
+            str("length", self.str_length, 8),
+            str("state", self.str_state, 4),
+            // The text itself is read elsewhere: only where it begins must be in reach.
+            str("the ASCII text", self.str_ascii, 0),
+            str("the text", self.str_compact, 0),
+        ] {
+            if offset.saturating_add(size) > reach {
+                return Err(LayoutError::Reach { structure, field, offset, reach });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -252,6 +280,52 @@ mod tests {
         let mut crooked = offsets(13);
         crooked.frame.back = 12;
         assert!(matches!(crooked.layout(), Err(LayoutError::Window { offset: 12, .. })));
+    }
+
+    /// As `fingerprint` packs them: more than a byte would be another field's offset.
+    #[test]
+    fn offsets_that_the_kernel_side_packs_fit_into_a_byte_in_every_version() {
+        for minor in OLDEST_MINOR..=NEWEST_MINOR {
+            let layout = offsets(minor).layout().unwrap();
+            for offset in [
+                layout.code_first_line,
+                layout.code_file,
+                layout.code_name,
+                layout.code_table,
+                layout.str_length,
+                layout.str_state,
+                layout.str_ascii,
+                layout.str_compact,
+            ] {
+                assert!(u8::try_from(offset).is_ok(), "3.{minor}: {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_beyond_what_the_kernel_side_looks_at_is_refused() {
+        let check = |change: fn(&mut Offsets), refused: Option<(&str, u32)>| {
+            let mut changed = offsets(14);
+            change(&mut changed);
+            let found = match changed.layout() {
+                Ok(_) => None,
+                Err(LayoutError::Reach { field, offset, .. }) => Some((field, offset)),
+                Err(other) => panic!("{other}"),
+            };
+            assert_eq!(found, refused);
+        };
+        check(|it| it.code_first_line = 252, None);
+        check(|it| it.code_first_line = 253, Some(("co_firstlineno", 253)));
+        check(|it| it.code_file = 248, None);
+        check(|it| it.code_file = 256, Some(("co_filename", 256)));
+        check(|it| it.code_name = u32::MAX, Some(("co_qualname", u32::MAX)));
+        check(|it| it.code_table = 249, Some(("co_linetable", 249)));
+        check(|it| it.str_length = 72, None);
+        check(|it| it.str_length = 80, Some(("length", 80)));
+        check(|it| it.str_state = 77, Some(("state", 77)));
+        check(|it| it.str_ascii = 80, None);
+        check(|it| it.str_ascii = 256 + 40, Some(("the ASCII text", 296)));
+        check(|it| it.str_compact = 81, Some(("the text", 81)));
     }
 
     /// The walk reads the flag and the key as one word at `autoTSSkey`.

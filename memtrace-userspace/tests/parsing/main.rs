@@ -7,45 +7,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod changes;
 mod replay;
 mod seeds;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-/// xorshift64*: as good as is needed to change bytes.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
-    }
-}
-
-/// Values that break arithmetic.
-const EDGES: [u64; 8] =
-    [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX];
-
-/// The input, changed in some places.
-fn changed(input: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = input.to_vec();
-    for _ in 0..=random.below(6) {
-        let at = random.below(bytes.len());
-        match random.below(5) {
-            0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
-            1 if !bytes.is_empty() => bytes[at] = random.below(256) as u8,
-            2 if bytes.len() >= at + 8 => {
-                bytes[at..at + 8].copy_from_slice(&EDGES[random.below(8)].to_le_bytes());
-            }
-            3 => bytes.truncate(at),
-            _ => bytes.insert(at.min(bytes.len()), random.below(256) as u8),
-        }
-    }
-    bytes
-}
+use changes::{Random, changed};
 
 /// Replays a target's corpus, in which `made` must be as they are made, and changes of it.
 fn corpus(target: &str, made: Vec<Vec<u8>>, changes: usize, replay: fn(&[u8])) {
@@ -66,7 +35,7 @@ fn corpus(target: &str, made: Vec<Vec<u8>>, changes: usize, replay: fn(&[u8])) {
     for (number, path) in inputs.iter().enumerate() {
         let input = std::fs::read(path).unwrap();
         replay(&input);
-        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (number as u64 + 1));
+        let mut random = Random::seeded(number as u64);
         for round in 0..changes {
             let bytes = changed(&input, &mut random);
             let run = catch_unwind(AssertUnwindSafe(|| replay(&bytes)));

@@ -15,7 +15,7 @@ fn folder(target: &str) -> PathBuf {
 }
 
 /// The corpus of a target; those of `made` must be in it as they are made.
-fn corpus(target: &str, made: Vec<(String, Vec<u8>)>) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn corpus(target: &str, made: Vec<(String, Vec<u8>)>) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = folder(target);
     for (name, bytes) in made {
         let path = folder.join(name);

@@ -101,7 +101,7 @@ fn a_frame_that_is_missing_doubled_or_moved_is_noticed() {
 }
 
 /// The frames behind the header: kind, length in two bytes, checksum in four, payload.
-fn frames(whole: &[u8]) -> Vec<&[u8]> {
+pub(super) fn frames(whole: &[u8]) -> Vec<&[u8]> {
     let mut rest = &whole[16..];
     let mut frames = Vec::new();
     while let [_, low, high, ..] = rest {

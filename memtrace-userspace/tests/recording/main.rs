@@ -7,6 +7,8 @@
 
 mod allocation;
 mod build;
+#[path = "../parsing/changes.rs"]
+mod changes;
 mod corpus;
 mod damage;
 mod hostile;
@@ -14,6 +16,7 @@ mod medium;
 mod recent;
 mod replay;
 mod round_trip;
+mod told;
 
 use memtrace::history::Entry;
 use memtrace::recording::{Reader, Stop, Writer};
