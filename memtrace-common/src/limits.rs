@@ -94,3 +94,9 @@ pub const MAX_YARDS: u32 = 1 << 15;
 
 /// Functions of one target among which one is looked for that shows how fast it gets on.
 pub const YARDS: u32 = 128;
+
+/// Bytes of a code object that hold all fields that are looked at, in every version. Offsets in it travel in one byte.
+pub const CODE_BYTES: u32 = 256;
+
+/// Bytes of a str before its text, at most (`PyCompactUnicodeObject` up to 3.11 has 72).
+pub const STR_BYTES: u32 = 80;

@@ -3,17 +3,12 @@
 //! comes and goes; the probe on dying code objects covers those that leave no trace here.
 
 use memtrace_common::layout::PyLayout;
+use memtrace_common::limits::{CODE_BYTES, STR_BYTES};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::walk::mix;
 
 use crate::memory::{UserMemory, load_kernel};
 use crate::ram::{PAGE, PageTables};
-
-/// Bytes of a code object that hold all fields that are looked at, in every version.
-const CODE_BYTES: u64 = 256;
-
-/// Bytes of a str before its text, at most (`PyCompactUnicodeObject` up to 3.11 has 72).
-const STR_BYTES: u64 = 80;
 
 /// Words of a file name's end that are looked at where they can be loaded,
 const TAIL: u64 = 8;
@@ -48,7 +43,7 @@ pub fn of(layout: &PyLayout, code: u64) -> u64 {
 pub extern "C" fn fingerprint(tables: u64, base: u64, code: u64, packed: u64) -> u64 {
     let tables = PageTables { tables, base };
     let offset = |index: u32| packed >> (56 - 8 * index) & 0xff;
-    let fields = Part::at(&tables, code, CODE_BYTES);
+    let fields = Part::at(&tables, code, CODE_BYTES.into());
     let file = fields.word(offset(1));
     let mut print = u64::from(fields.half(offset(0)));
     print = mix(print, file);
@@ -121,7 +116,7 @@ impl Str {
         object: u64,
         [length, state, ascii_text, compact_text]: [u64; 4],
     ) -> Self {
-        let head = Part::at(tables, object, STR_BYTES);
+        let head = Part::at(tables, object, STR_BYTES.into());
         let (length, state) = (head.word(length), head.half(state));
         let width = (state >> 2) & 7;
         let ascii = state & (1 << 6) != 0;

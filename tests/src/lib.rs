@@ -7,6 +7,7 @@
 pub mod allocating;
 pub mod attach;
 pub mod bpf;
+pub mod breakpoints;
 pub mod browser;
 pub mod check;
 pub mod clock;

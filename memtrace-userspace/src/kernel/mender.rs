@@ -129,3 +129,40 @@ fn touch(program: &OwnedFd, pid: u32, path: &Path, offset: u64) -> io::Result<()
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A descriptor that is no program: to put it anywhere fails, and so tells that it was tried.
+    fn no_program() -> OwnedFd {
+        std::fs::File::open("/dev/null").unwrap().into()
+    }
+
+    fn places(pid: u32) -> String {
+        let said = Say::Places { pid, path: "/proc/self/exe".into(), offsets: vec![4096] };
+        serde_json::to_string(&said).unwrap()
+    }
+
+    #[test]
+    fn places_are_mended_when_memtrace_ends_without_a_word() {
+        let own = places(std::process::id());
+        assert!(mend(own.as_bytes(), no_program()).is_err());
+        // What was cut off by the end is not said.
+        assert!(mend(&own.as_bytes()[..own.len() - 5], no_program()).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_mended_after_an_end_in_order() {
+        let done = serde_json::to_string(&Say::Done).unwrap();
+        let said = format!("{}\n{done}\n", places(std::process::id()));
+        assert!(mend(said.as_bytes(), no_program()).is_ok());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_needs_no_mending() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert!(mend(places(child.id()).as_bytes(), no_program()).is_ok());
+    }
+}

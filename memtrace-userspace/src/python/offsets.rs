@@ -6,17 +6,12 @@
 //! elsewhere.
 
 use memtrace_common::layout::{ABSENT, FLAG_INSTR_IS_INDEX, PyLayout};
-use memtrace_common::limits::FRAME_WINDOW;
+use memtrace_common::limits::{CODE_BYTES, FRAME_WINDOW, STR_BYTES};
 
 use super::layouts::LayoutError;
 
 /// Largest offset that is believed, in any structure.
 pub const OFFSET_LIMIT: u32 = 1 << 20;
-
-/// Bytes of a code object in which the kernel side looks for its fields, and those of a str before its text:
-/// it loads them from one page, and packs offsets into a byte each (`memtrace-ebpf/src/fingerprint.rs`).
-const CODE_REACH: u32 = 256;
-const STR_REACH: u32 = 80;
 
 /// What user space needs to list interpreters and threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +161,8 @@ impl Offsets {
     }
 
     fn check_reach(&self) -> Result<(), LayoutError> {
-        let code = |field, offset, size| ("a code object", field, offset, size, CODE_REACH);
-        let str = |field, offset, size| ("a str", field, offset, size, STR_REACH);
+        let code = |field, offset, size| ("a code object", field, offset, size, CODE_BYTES);
+        let str = |field, offset, size| ("a str", field, offset, size, STR_BYTES);
         for (structure, field, offset, size, reach) in [
             code("co_firstlineno", self.code_first_line, 4),
             code("co_filename", self.code_file, 8),
