@@ -97,9 +97,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// When the pipe can't be read, or a probe could not be put to a place of a process that is there.
 pub fn mend(from: impl Read, program: OwnedFd) -> io::Result<()> {
     let mut places = Vec::new();
-    for line in BufReader::new(from).lines() {
+    for line in BufReader::new(from).split(b'\n') {
         // A line that was cut off tells of nothing that was done.
-        match serde_json::from_str(&line?) {
+        match serde_json::from_slice(&line?) {
             Ok(Say::Done) => return Ok(()),
             Ok(Say::Places { pid, path, offsets }) => places.push((pid, path, offsets)),
             Err(_) => {}

@@ -71,7 +71,7 @@ pub(super) fn kernel(machine: &Machine) -> Check {
             Status::Warning,
             format!(
                 "Linux {release}: changes of RSS wait in the thread that made them, so a thread's last fault \
-                 is told with its next one or when memtrace lets go, and events cost twice as much"
+                 is told with its next one or when memtrace lets go, and events cost more"
             ),
             Some("run Linux 6.2 or newer".to_owned()),
         ),
