@@ -124,6 +124,22 @@ pub struct PyLayout {
 }
 
 impl PyLayout {
+    /// The offsets by which a code object is told from another at its address: of its first line, file, name and line
+    /// table; of a str's length, state, and text of either form. Each fits into a byte.
+    #[must_use]
+    pub const fn naming_offsets(&self) -> [u32; 8] {
+        [
+            self.code_first_line,
+            self.code_file,
+            self.code_name,
+            self.code_table,
+            self.str_length,
+            self.str_state,
+            self.str_ascii,
+            self.str_compact,
+        ]
+    }
+
     /// The `thread_id` of the thread with this thread pointer.
     #[inline(always)]
     #[must_use]

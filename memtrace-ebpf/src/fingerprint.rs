@@ -19,18 +19,8 @@ const TAIL_READ: u64 = 4;
 #[inline(always)]
 pub fn of(layout: &PyLayout, code: u64) -> u64 {
     let PageTables { tables, base } = PageTables::of_current();
-    let fields = [
-        layout.code_first_line,
-        layout.code_file,
-        layout.code_name,
-        layout.code_table,
-        layout.str_length,
-        layout.str_state,
-        layout.str_ascii,
-        layout.str_compact,
-    ];
     let mut packed = 0;
-    for field in fields {
+    for field in layout.naming_offsets() {
         packed = packed << 8 | u64::from(field as u8);
     }
     fingerprint(tables, base, code, packed)

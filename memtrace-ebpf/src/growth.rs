@@ -62,14 +62,26 @@ pub fn changed(mm: u64, member: u32) {
     if space.state != LIVE || member as usize >= COUNTERS {
         return;
     }
+    begin_event(space, &mut scratch.change);
+    record(space, mm, member, &mut scratch.change);
+    end_event(space, &scratch.change);
+}
+
+/// Counts an event, and looks at the clock if it is one of those that are timed.
+#[inline(always)]
+fn begin_event(space: &mut Space, change: &mut Change) {
     let timed = space.tally.events % TIMED_ONE_IN == 0;
     // SAFETY: a helper without arguments.
-    scratch.change.begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
+    change.begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
     space.tally.events += 1;
-    record(space, mm, member, &mut scratch.change);
-    let begin = afresh(&scratch.change.begin);
+}
+
+/// What it took stands for those that are not timed.
+#[inline(always)]
+fn end_event(space: &mut Space, change: &Change) {
+    let begin = afresh(&change.begin);
     if begin != 0 {
-        // SAFETY: as above.
+        // SAFETY: a helper without arguments.
         space.tally.probe_ns += (unsafe { bpf_ktime_get_ns() } - begin) * TIMED_ONE_IN;
     }
 }
@@ -361,10 +373,7 @@ fn walk_for_change(tid: u32, thread: &mut Thread) -> u64 {
         return NOT_WALKED;
     }
     let change = &mut scratch.change;
-    let timed = space.tally.events % TIMED_ONE_IN == 0;
-    // SAFETY: a helper without arguments.
-    change.begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
-    space.tally.events += 1;
+    begin_event(space, change);
     waiting::settle(space, task.as_task(), tid, thread, change);
     change.not_walked = 0;
     thread.fault_thin = u64::from(space.thin);
@@ -377,11 +386,7 @@ fn walk_for_change(tid: u32, thread: &mut Thread) -> u64 {
         stack = native::above(space, stack);
     }
     thread.fault_stack = stack;
-    let begin = afresh(&change.begin);
-    if begin != 0 {
-        // SAFETY: as above.
-        space.tally.probe_ns += (unsafe { bpf_ktime_get_ns() } - begin) * TIMED_ONE_IN;
-    }
+    end_event(space, change);
     stack
 }
 

@@ -142,6 +142,10 @@ fn missing(purpose: Purpose) -> Vec<Need> {
     }
     if purpose == Purpose::Long {
         needs.extend(vm::missing_package().map(Need::Package));
+        // libFuzzer is compiled from its source.
+        if process::find_program("g++").is_none() {
+            needs.push(Need::Package("g++"));
+        }
     }
     if !matches!(purpose, Purpose::Tests | Purpose::Long) {
         let absent = toolchain::PACKAGES.iter().copied().filter(|name| !is_installed(name));

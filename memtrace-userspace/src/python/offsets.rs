@@ -282,16 +282,7 @@ mod tests {
     fn offsets_that_the_kernel_side_packs_fit_into_a_byte_in_every_version() {
         for minor in OLDEST_MINOR..=NEWEST_MINOR {
             let layout = offsets(minor).layout().unwrap();
-            for offset in [
-                layout.code_first_line,
-                layout.code_file,
-                layout.code_name,
-                layout.code_table,
-                layout.str_length,
-                layout.str_state,
-                layout.str_ascii,
-                layout.str_compact,
-            ] {
+            for offset in layout.naming_offsets() {
                 assert!(u8::try_from(offset).is_ok(), "3.{minor}: {offset}");
             }
         }
