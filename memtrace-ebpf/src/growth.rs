@@ -70,7 +70,7 @@ pub fn changed(mm: u64, member: u32) {
 /// Counts an event, and looks at the clock if it is one of those that are timed.
 #[inline(always)]
 fn begin_event(space: &mut Space, change: &mut Change) {
-    let timed = space.tally.events % TIMED_ONE_IN == 0;
+    let timed = space.tally.events.is_multiple_of(TIMED_ONE_IN);
     // SAFETY: a helper without arguments.
     change.begin = if timed { unsafe { bpf_ktime_get_ns() } } else { 0 };
     space.tally.events += 1;

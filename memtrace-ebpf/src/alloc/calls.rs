@@ -143,7 +143,7 @@ pub fn end(ctx: &RetProbeContext, space: &mut Space, lens: &mut Lens, task: Curr
     if lens.weight == 0 {
         return;
     }
-    let timed = call.order % TIMED_ONE_IN == 0;
+    let timed = call.order.is_multiple_of(TIMED_ONE_IN);
     // SAFETY: a helper without arguments.
     let begin = unsafe { bpf_ktime_get_ns() };
     let stack = stack_of(space, lens, task);
