@@ -21,6 +21,9 @@ pub const STRETCH: u32 = 8;
 /// call through a pointer each. Each is one more that the verifier follows.
 pub const STRETCHES_IN_LINE: u32 = 2;
 
+/// Rounds of a loop on kernels without `bpf_loop`: the most that a walk takes.
+pub const MAX_ROUNDS: u32 = 2 * MAX_FRAMES as u32;
+
 /// How far below the page tables of a process the kernel's mapping of RAM is looked for, in GiB:
 /// machines with up to 8 TiB. In larger ones targets may be read by the helper.
 pub const RAM_GIB: u32 = 8192;

@@ -48,8 +48,8 @@ pub struct KernelLayout {
     pub cpus: u32,
     /// Wake the reader at every event of a space whose number is a multiple of this power of two.
     pub wake_every: u32,
-    /// `percpu_counter`'s number in the kernel's BTF: what `bpf_rdonly_cast` is told to see; 0 before 6.2, which
-    /// has no such function.
+    /// `percpu_counter`'s number in the kernel's BTF: what `bpf_rdonly_cast` is told to see; 0 before 6.4, where
+    /// it is not called.
     pub counter_type: u32,
     /// `mm_struct.pgd`
     pub mm_pgd: u32,
@@ -66,9 +66,11 @@ pub struct KernelLayout {
     /// `task_struct.rss_stat.count`: changes of RSS that wait in a task until there are many (before 6.2); 0 where
     /// there is no such thing.
     pub task_waiting: u32,
+    /// 1 where there is `bpf_loop` (5.17).
+    pub has_loop: u32,
 }
 
-const _: () = assert!(size_of::<KernelLayout>() == 92);
+const _: () = assert!(size_of::<KernelLayout>() == 96);
 
 /// [`KernelLayout::machine`]: x86-64.
 pub const X86_64: u32 = 0;
@@ -233,15 +235,17 @@ pub struct Request {
     pub done: u32,
     /// [`Space::thin`] (thin).
     pub thin: u32,
-    /// 0.
-    pub reserved: u32,
+    /// The thread that is meant (bind).
+    pub tid: u32,
+    /// [`Thread::bound`] (bind).
+    pub bound: u64,
     /// For attach and configure.
     pub layout: PyLayout,
     /// The answer to attach: the counters when recording began. The space's own go on at once.
     pub pages: [i64; COUNTERS],
 }
 
-const _: () = assert!(size_of::<Request>() == 216);
+const _: () = assert!(size_of::<Request>() == 224);
 
 impl Request {
     /// A request of this kind that says nothing more.
@@ -253,7 +257,8 @@ impl Request {
             follow: 0,
             done: 0,
             thin: 0,
-            reserved: 0,
+            tid: 0,
+            bound: 0,
             layout: PyLayout::NONE,
             pages: [0; COUNTERS],
         }
@@ -274,3 +279,5 @@ pub const REQUEST_CLOSE_ANYWAY: u32 = 5;
 pub const REQUEST_THIN: u32 = 6;
 /// Tell what waits in the tasks (before 6.2).
 pub const REQUEST_SETTLE: u32 = 7;
+/// Take this for a thread's state, as if the frame-evaluation probe had seen it.
+pub const REQUEST_BIND: u32 = 8;

@@ -9,7 +9,7 @@ mod thread_state;
 pub use thread_state::thread_state;
 
 use crate::layout::{ABSENT, FLAG_INSTR_IS_INDEX, FLAG_SLOT_MOVES, PyLayout};
-use crate::limits::{FRAME_BLOCK, FRAME_WINDOW, MAX_FRAMES, STRETCH};
+use crate::limits::{FRAME_BLOCK, FRAME_WINDOW, MAX_FRAMES, MAX_ROUNDS, STRETCH};
 use crate::memory::ReadMemory;
 use crate::outcome::Outcome;
 
@@ -217,7 +217,7 @@ pub fn mix(hash: u64, word: u64) -> u64 {
 
 /// How often [`stretch`] may be called: skipped frames (one per entry from C) count against the
 /// bound too, since it is what ends a cycle.
-pub const MAX_STRETCHES: u32 = 2 * MAX_FRAMES as u32;
+pub const MAX_STRETCHES: u32 = MAX_ROUNDS;
 
 /// Walks the Python stack of the thread whose thread pointer this is, into `walk`, and hashes it
 /// onto `walk.hash`. `bound` as in [`thread_state`]; `walk.tstate` is 0 or what the last walk of

@@ -51,6 +51,9 @@ const BPF_ARRAY_BYTES: u32 = 1024;
 /// Writes where each CPU's part of `SCRATCH` is, and the per-CPU pointer that they belong to.
 #[inline(always)]
 pub fn locate_cpus(cpus: u32) {
+    if waiting::is_kept_here() {
+        return;
+    }
     let Some(found) = CPU_PROBE.get_ptr_mut(0) else { return };
     let found = found.cast::<u64>();
     // SAFETY: the array is MAX_CPUS + 1 long.

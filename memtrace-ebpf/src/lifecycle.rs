@@ -9,8 +9,8 @@ use memtrace_common::limits::{MAX_UNTOLD_ENDS, SETTLE_LOOKS};
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::{
     ANY_PROCESS, CHECKED, CLOSED, COUNTERS, LIVE, NOT_WALKED, Process, REQUEST_ATTACH,
-    REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_SETTLE, REQUEST_THIN,
-    REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
+    REQUEST_BIND, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_SETTLE,
+    REQUEST_THIN, REQUEST_WATCHED, Request, STABLE, Space, Tally, Thread, WATCHED,
 };
 
 use crate::maps::{
@@ -120,6 +120,9 @@ pub fn attend(task: Task) {
         wait_for(task, request);
     } else if request.kind == REQUEST_SETTLE {
         waiting::settle_task(task);
+    } else if request.kind == REQUEST_BIND {
+        bind(task.tid(), request);
+        return;
     }
     if task.tid() != tgid {
         return;
@@ -152,6 +155,17 @@ fn wait_for(task: Task, request: &mut Request) {
         && let Some(space) = space_at(task.mm())
     {
         waiting::add(&mut space.tally.pages, &waiting);
+    }
+}
+
+/// Takes over a thread's state. In its place, since the thread itself may be telling of a fault.
+#[inline(always)]
+fn bind(tid: u32, request: &mut Request) {
+    if tid == request.tid
+        && let Some(thread) = thread(tid)
+    {
+        thread.bound = request.bound;
+        request.done = 1;
     }
 }
 

@@ -22,6 +22,7 @@ mod memory;
 mod native;
 mod ram;
 mod recognise;
+mod rounds;
 mod stack;
 mod task;
 mod waiting;

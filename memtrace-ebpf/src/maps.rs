@@ -5,8 +5,8 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use memtrace_common::event;
 use memtrace_common::limits::{
-    DEFAULT_RING_BYTES, MAX_CODES_COUNTED, MAX_CODES_SENT, MAX_CPUS, MAX_SPACES, MAX_STACKS_SENT,
-    MAX_THREADS, TEXT_CHUNK,
+    DEFAULT_RING_BYTES, MAX_CODES_COUNTED, MAX_CODES_SENT, MAX_CPUS, MAX_ROUNDS, MAX_SPACES,
+    MAX_STACKS_SENT, MAX_THREADS, TEXT_CHUNK,
 };
 use memtrace_common::settings::{KernelLayout, Process, Ram, Request, Space, Thread};
 use memtrace_common::walk::Walk;
@@ -42,6 +42,7 @@ pub static KERNEL: KernelLayout = KernelLayout {
     machine: 0,
     regs_call: 0,
     task_waiting: 0,
+    has_loop: 0,
 };
 
 /// A field of [`KERNEL`], read as it is now and not as it was compiled.
@@ -194,6 +195,10 @@ pub static CPU_PROBE: Array<[u64; MAX_CPUS + 1]> = Array::with_max_entries(1, 0)
 /// Where the kernel has all RAM mapped. Written by user space and the `find_ram` program.
 #[map]
 pub static RAM: Array<Ram> = Array::with_max_entries(1, 0);
+
+/// One entry for each round of a loop, where loops go through a map. Nobody reads or writes it.
+#[map]
+pub static ROUNDS: Array<u8> = Array::with_max_entries(MAX_ROUNDS, 0);
 
 /// The thread with this id, if it is a target's.
 #[inline(always)]

@@ -1,9 +1,7 @@
 //! Where a thread was in native code while RSS grew: its registers and the end of its stack, copied
 //! once for each way there. User space unwinds the copy; nothing is unwound here.
 
-use core::ffi::c_void;
-
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_loop, bpf_task_pt_regs};
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{LruHashMap, PerCpuArray};
 use memtrace_common::event::tag;
@@ -16,6 +14,7 @@ use memtrace_common::settings::Space;
 use crate::emit;
 use crate::maps::scratch;
 use crate::memory::{UserMemory, at_most, load_kernel};
+use crate::rounds::{Body, repeat};
 
 /// 1 when native frames are wanted. Written by user space before loading; where it is 0, the
 /// verifier drops what stands behind it.
@@ -73,8 +72,7 @@ pub fn above(space: &mut Space, stack: u64) -> u64 {
         head.id = id;
         head.stack = stack;
         head.length = 0;
-        // SAFETY: `copy_chunk` has the type that the helper calls.
-        unsafe { bpf_loop(CHUNKS, copy_chunk as *mut c_void, core::ptr::null_mut(), 0) };
+        repeat::<CopyChunks>(snapshot);
     }
     scratch.busy = 0;
     if known || send(space, snapshot, id) {
@@ -84,23 +82,28 @@ pub fn above(space: &mut Space, stack: u64) -> u64 {
     stack
 }
 
-const CHUNKS: u32 = (MAX_STACK_BYTES / STACK_CHUNK) as u32;
+/// Copies one chunk of the stack; `false` ends the loop.
+struct CopyChunks;
 
-/// Copies one chunk of the stack; 1 ends the loop.
-extern "C" fn copy_chunk(index: u32, _nothing: *mut c_void) -> i64 {
-    let Some(snapshot) = snapshot() else { return 1 };
-    if index >= CHUNKS {
-        return 1;
+impl Body for CopyChunks {
+    type With = Snapshot;
+    const ROUNDS: u32 = (MAX_STACK_BYTES / STACK_CHUNK) as u32;
+
+    #[inline(always)]
+    fn round(number: u32, snapshot: &mut Snapshot) -> bool {
+        if number >= Self::ROUNDS {
+            return false;
+        }
+        let from = snapshot.head.sp + u64::from(number) * STACK_CHUNK as u64;
+        // SAFETY: `number` is below the number of chunks.
+        let into = unsafe { snapshot.bytes.as_mut_ptr().add(number as usize * STACK_CHUNK) };
+        // SAFETY: `into` has room for a chunk.
+        if !unsafe { UserMemory.read_raw(from, into, STACK_CHUNK as u32) } {
+            return false;
+        }
+        snapshot.head.length += STACK_CHUNK as u32;
+        true
     }
-    let from = snapshot.head.sp + u64::from(index) * STACK_CHUNK as u64;
-    // SAFETY: `index` is below the number of chunks.
-    let into = unsafe { snapshot.bytes.as_mut_ptr().add(index as usize * STACK_CHUNK) };
-    // SAFETY: `into` has room for a chunk.
-    if !unsafe { UserMemory.read_raw(from, into, STACK_CHUNK as u32) } {
-        return 1;
-    }
-    snapshot.head.length += STACK_CHUNK as u32;
-    0
 }
 
 /// Sends the snapshot; `false` when it didn't fit.

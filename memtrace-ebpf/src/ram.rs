@@ -5,15 +5,13 @@
 //! two. Nothing is written, nothing is brought in, and a page that isn't present is not found. Where
 //! the mapping itself isn't found (five-level page tables, encrypted memory), the helper reads.
 
-use core::ffi::c_void;
-
-use aya_ebpf::helpers::generated::bpf_loop;
 use memtrace_common::limits::RAM_GIB;
 use memtrace_common::memory::ReadMemory;
 use memtrace_common::settings::Ram;
 
 use crate::maps::{RAM, field};
 use crate::memory::{UserMemory, load_kernel};
+use crate::rounds::{Body, repeat};
 use crate::task::{Current, Task};
 
 /// Bits of a page table's entry (`arch/x86/include/asm/pgtable_types.h`).
@@ -218,31 +216,43 @@ fn entry(table: u64, address: u64, shift: u64) -> u64 {
 /// The task iterator meets a task: if it is user space's own, looks for the mapping of RAM.
 #[inline(always)]
 pub fn find(task: Task) {
+    if !loads() {
+        return;
+    }
     let Some(ram) = RAM.get_ptr_mut(0) else { return };
     // SAFETY: map memory, written by user space before the iterator runs.
     let ram = unsafe { &mut *ram };
     if u64::from(task.tid()) != ram.pid || ram.base != 0 {
         return;
     }
-    let tables: u64 = load_kernel(task.mm() + u64::from(field!(mm_pgd)));
-    // SAFETY: `try_base` has the type that the helper calls; what it carries outlives the loop.
-    unsafe { bpf_loop(RAM_GIB, try_base as *mut c_void, (&raw const tables).cast_mut().cast(), 0) };
+    let mut tables: u64 = load_kernel(task.mm() + u64::from(field!(mm_pgd)));
+    repeat::<TryBases>(&mut tables);
 }
 
-/// Takes the mapping to begin `index` steps below the tables, which are in it; 1 when it does.
-extern "C" fn try_base(index: u32, tables: *mut u64) -> i64 {
-    let Some(ram) = RAM.get_ptr_mut(0) else { return 1 };
-    // SAFETY: map memory, and what `find` passes.
-    let (ram, tables): (&mut Ram, u64) = unsafe { (&mut *ram, *tables) };
-    let base = (tables & !(GIB - 1)).wrapping_sub(u64::from(index) * GIB);
-    let page = find_page(tables, base, ram.address / PAGE);
-    if page == 0 {
-        return 0;
+/// Takes the mapping to begin `number` steps below the tables, which are in it; `false` when it does.
+struct TryBases;
+
+impl Body for TryBases {
+    type With = u64;
+    const ROUNDS: u32 = RAM_GIB;
+
+    #[inline(always)]
+    fn round(number: u32, tables: &mut u64) -> bool {
+        let Some(ram) = RAM.get_ptr_mut(0) else { return false };
+        // SAFETY: map memory.
+        let (ram, tables): (&mut Ram, u64) = unsafe { (&mut *ram, *tables) };
+        let base = (tables & !(GIB - 1)).wrapping_sub(u64::from(number) * GIB);
+        let page = find_page(tables, base, ram.address / PAGE);
+        if page == 0 {
+            return true;
+        }
+        let place = page + (ram.address & (PAGE - 1));
+        if load_kernel::<u64>(place) != ram.words[0]
+            || load_kernel::<u64>(place + 8) != ram.words[1]
+        {
+            return true;
+        }
+        ram.base = base;
+        false
     }
-    let place = page + (ram.address & (PAGE - 1));
-    if load_kernel::<u64>(place) != ram.words[0] || load_kernel::<u64>(place + 8) != ram.words[1] {
-        return 0;
-    }
-    ram.base = base;
-    1
 }

@@ -1,9 +1,6 @@
 //! The running thread's Python stack: walked, interned (frames travel once), named.
 
-use core::ffi::c_void;
-
 use aya_ebpf::helpers::bpf_get_current_comm;
-use aya_ebpf::helpers::generated::bpf_loop;
 use memtrace_common::event::{Code, CodeFreed, Stack, Text, piece, tag};
 use memtrace_common::layout::{ABSENT, PyLayout};
 use memtrace_common::limits::{
@@ -21,6 +18,7 @@ use crate::maps::{
 };
 use crate::memory::{UserMemory, at_most};
 use crate::ram::PagedMemory;
+use crate::rounds::{Body, repeat};
 use crate::task::Current;
 
 /// Id of the running thread's stack. When it is new, its frames and the names of their code go
@@ -87,40 +85,47 @@ pub fn current_in<const OF: u32>(
 #[inline(always)]
 fn tell_recycled<const OF: u32>(space: &mut Space, scratch: &mut Scratch) {
     scratch.outgoing.recycled = 0;
-    repeat(scratch.walk.depth, check_frame::<OF>, space);
+    repeat::<CheckFrames<OF>>(space);
     if scratch.outgoing.recycled != 0 {
         space.code_epoch = space.code_epoch.wrapping_add(1);
         scratch.walk.hash = mix(scratch.walk.hash, u64::from(space.code_epoch));
     }
 }
 
-/// The code of frame `index` of the walk.
+/// The code of frame `index` of the walk, which may have less.
 #[inline(always)]
 fn frame_code<const OF: u32>(index: u32) -> Option<(&'static mut Scratch, u64)> {
     let scratch = scratch_of::<OF>()?;
-    if index as usize >= MAX_FRAMES {
+    if index >= scratch.walk.depth {
         return None;
     }
+    let index = at_most::<{ MAX_FRAMES as i32 - 1 }>(index.into());
     // SAFETY: `index` is below MAX_FRAMES.
     let code = unsafe { (*scratch.walk.frames.as_ptr().add(index as usize)).code };
     Some((scratch, code))
 }
 
-/// Compares the code of frame `index` with the fingerprint of what was sent.
-extern "C" fn check_frame<const OF: u32>(index: u32, space: *mut *mut Space) -> i64 {
-    // SAFETY: `repeat` passes a pointer to its space's.
-    let space = unsafe { &mut **space };
-    let Some((scratch, code)) = frame_code::<OF>(index) else { return 1 };
-    let key = CodeKey { code, space: u64::from(space.id) };
-    // SAFETY: a copy of one word of map memory.
-    let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return 0 };
-    scratch.busy = 1;
-    let same = known == fingerprint::of(&space.layout, code);
-    scratch.busy = 0;
-    if !same {
-        scratch.outgoing.recycled = 1;
+/// Compares the code of frame `index` with the fingerprint of what was sent; `false` ends the loop.
+struct CheckFrames<const OF: u32>;
+
+impl<const OF: u32> Body for CheckFrames<OF> {
+    type With = Space;
+    const ROUNDS: u32 = MAX_FRAMES as u32;
+
+    #[inline(always)]
+    fn round(index: u32, space: &mut Space) -> bool {
+        let Some((scratch, code)) = frame_code::<OF>(index) else { return false };
+        let key = CodeKey { code, space: u64::from(space.id) };
+        // SAFETY: a copy of one word of map memory.
+        let Some(known) = unsafe { CODES_SENT.get(key) }.copied() else { return true };
+        scratch.busy = 1;
+        let same = known == fingerprint::of(&space.layout, code);
+        scratch.busy = 0;
+        if !same {
+            scratch.outgoing.recycled = 1;
+        }
+        same
     }
-    i64::from(!same)
 }
 
 /// As [`walk::walk`].
@@ -136,19 +141,25 @@ fn take_frames<const OF: u32>(space: &mut Space, scratch: &mut Scratch, task: Cu
             more = more && walk::stretch(&memory, layout, &mut scratch.walk);
         }
         if more {
-            repeat(walk::MAX_STRETCHES, stretch::<OF>, space);
+            repeat::<Stretches<OF>>(space);
         }
         walk::finish(&mut scratch.walk);
     }
 }
 
-/// Takes some frames of the walk; 1 ends the loop.
-extern "C" fn stretch<const OF: u32>(_index: u32, space: *mut *mut Space) -> i64 {
-    // SAFETY: `repeat` passes a pointer to its space's.
-    let space = unsafe { &mut **space };
-    let Some(scratch) = scratch_of::<OF>() else { return 1 };
-    let memory = PagedMemory::again(scratch.tables, scratch.ram, &mut scratch.pages);
-    i64::from(!walk::stretch(&memory, &space.layout, &mut scratch.walk))
+/// Takes some frames of the walk; `false` ends the loop.
+struct Stretches<const OF: u32>;
+
+impl<const OF: u32> Body for Stretches<OF> {
+    type With = Space;
+    const ROUNDS: u32 = walk::MAX_STRETCHES;
+
+    #[inline(always)]
+    fn round(_number: u32, space: &mut Space) -> bool {
+        let Some(scratch) = scratch_of::<OF>() else { return false };
+        let memory = PagedMemory::again(scratch.tables, scratch.ram, &mut scratch.pages);
+        walk::stretch(&memory, &space.layout, &mut scratch.walk)
+    }
 }
 
 /// Without frames, the outcome and the thread's name tell stacks apart.
@@ -164,21 +175,12 @@ fn hash_name(scratch: &mut Scratch) {
     scratch.walk.hash = hash;
 }
 
-/// Calls `body` up to `times` times for the space. The helper takes nothing but a pointer to the
-/// stack along, so the body gets a pointer to the pointer.
-#[inline(always)]
-fn repeat(times: u32, body: extern "C" fn(u32, *mut *mut Space) -> i64, space: &mut Space) {
-    let mut carried = &raw mut *space;
-    // SAFETY: `body` has the type that the helper calls; what it carries outlives the loop.
-    unsafe { bpf_loop(times, body as *mut c_void, (&raw mut carried).cast(), 0) };
-}
-
 /// Sends the stack in `scratch`; `false` when anything of it did not fit.
 #[inline(always)]
 fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> bool {
     let depth = at_most::<{ MAX_FRAMES as i32 }>(scratch.walk.depth.into());
     scratch.outgoing.stack_sent = 1;
-    repeat(depth as u32, send_code_of_frame::<OF>, space);
+    repeat::<SendCodes<OF>>(space);
     if scratch.outgoing.stack_sent == 0 {
         // With half of a line table it would have another line. As it is, it counts as lost.
         return false;
@@ -196,43 +198,50 @@ fn send<const OF: u32>(space: &mut Space, scratch: &mut Scratch, id: u64) -> boo
     unsafe { emit::send_raw(space, (&raw const scratch.stack).cast(), length) }
 }
 
-/// Sends the code object of frame `index` unless user space has it.
-extern "C" fn send_code_of_frame<const OF: u32>(index: u32, space: *mut *mut Space) -> i64 {
-    // SAFETY: `repeat` passes a pointer to its space's.
-    let space = unsafe { &mut **space };
-    let Some((scratch, code)) = frame_code::<OF>(index) else { return 1 };
-    let key = CodeKey { code, space: u64::from(space.id) };
-    scratch.busy = 1;
-    let print = fingerprint::of(&space.layout, code);
-    // SAFETY: a copy of one word of map memory.
-    match unsafe { CODES_SENT.get(key) }.copied() {
-        Some(known) if known == print => {
-            scratch.busy = 0;
-            return 0;
+/// Sends the code object of frame `index` unless user space has it; `false` ends the loop.
+struct SendCodes<const OF: u32>;
+
+impl<const OF: u32> Body for SendCodes<OF> {
+    type With = Space;
+    const ROUNDS: u32 = MAX_FRAMES as u32;
+
+    #[inline(always)]
+    fn round(index: u32, space: &mut Space) -> bool {
+        let Some((scratch, code)) = frame_code::<OF>(index) else { return false };
+        let key = CodeKey { code, space: u64::from(space.id) };
+        scratch.busy = 1;
+        let print = fingerprint::of(&space.layout, code);
+        // SAFETY: a copy of one word of map memory.
+        match unsafe { CODES_SENT.get(key) }.copied() {
+            Some(known) if known == print => {
+                scratch.busy = 0;
+                return true;
+            }
+            Some(_) => {
+                if space.code == STABLE {
+                    space.code = CHECKED;
+                }
+                let header = emit::header(tag::CODE_FREED, space.id);
+                emit::send(space, &CodeFreed { header, code });
+            }
+            None => {}
         }
-        Some(_) => {
-            if space.code == STABLE {
+        let outermost = index + 1 >= scratch.walk.depth;
+        if send_code::<OF>(space, scratch, code) {
+            let _ = CODES_SENT.insert(key, print, 0);
+            // Code from a string, and an imported module's, dies soon and its address comes back. The
+            // main program's module is the outermost frame and stays.
+            let dies =
+                scratch.outgoing.dynamic != 0 || (scratch.outgoing.module != 0 && !outermost);
+            if dies && space.code == STABLE {
                 space.code = CHECKED;
             }
-            let header = emit::header(tag::CODE_FREED, space.id);
-            emit::send(space, &CodeFreed { header, code });
+        } else {
+            scratch.outgoing.stack_sent = 0;
         }
-        None => {}
+        scratch.busy = 0;
+        true
     }
-    let outermost = index + 1 >= scratch.walk.depth;
-    if send_code::<OF>(space, scratch, code) {
-        let _ = CODES_SENT.insert(key, print, 0);
-        // Code from a string, and an imported module's, dies soon and its address comes back. The
-        // main program's module is the outermost frame and stays.
-        let dies = scratch.outgoing.dynamic != 0 || (scratch.outgoing.module != 0 && !outermost);
-        if dies && space.code == STABLE {
-            space.code = CHECKED;
-        }
-    } else {
-        scratch.outgoing.stack_sent = 0;
-    }
-    scratch.busy = 0;
-    0
 }
 
 /// Sends the code object at this address, which is in no stack, unless user space has it.
@@ -243,7 +252,7 @@ pub fn name_code(space: &mut Space, code: u64) {
     scratch.walk.depth = 2;
     // SAFETY: there is a first frame.
     unsafe { (*scratch.walk.frames.as_mut_ptr()).code = code };
-    repeat(1, send_code_of_frame::<ALLOCATOR>, space);
+    SendCodes::<ALLOCATOR>::round(0, space);
 }
 
 #[inline(always)]
@@ -275,36 +284,40 @@ fn send_code<const OF: u32>(space: &mut Space, scratch: &mut Scratch, code: u64)
     scratch.outgoing.sent = 1;
     scratch.outgoing.dynamic = 0;
     scratch.outgoing.module = 0;
-    repeat(PIECES, send_piece::<OF>, space);
+    repeat::<SendPieces<OF>>(space);
     scratch.outgoing.sent == 1
 }
 
-/// File name, name and line table.
-const PIECES: u32 = 3;
+/// Sends one of a code object's texts; `false` ends the loop.
+struct SendPieces<const OF: u32>;
 
-/// Sends one of a code object's texts.
-extern "C" fn send_piece<const OF: u32>(piece: u32, space: *mut *mut Space) -> i64 {
-    // SAFETY: `repeat` passes a pointer to its space's.
-    let space = unsafe { &mut **space };
-    let Some(scratch) = scratch_of::<OF>() else { return 1 };
-    let text = &mut scratch.outgoing;
-    let layout = &space.layout;
-    let chunks = if piece == u32::from(piece::TABLE) {
-        find_bytes(text, layout, layout.code_table);
-        LINE_TABLE_CHUNKS
-    } else {
-        let is_file = piece == u32::from(piece::FILE);
-        find_str(text, layout, if is_file { layout.code_file } else { layout.code_name });
-        NAME_CHUNKS
-    };
-    let limit = u64::from(chunks) * TEXT_CHUNK as u64;
-    if text.total > limit {
-        text.total = limit;
+impl<const OF: u32> Body for SendPieces<OF> {
+    type With = Space;
+    /// File name, name and line table.
+    const ROUNDS: u32 = 3;
+
+    #[inline(always)]
+    fn round(piece: u32, space: &mut Space) -> bool {
+        let Some(scratch) = scratch_of::<OF>() else { return false };
+        let text = &mut scratch.outgoing;
+        let layout = &space.layout;
+        let chunks = if piece == u32::from(piece::TABLE) {
+            find_bytes(text, layout, layout.code_table);
+            LINE_TABLE_CHUNKS
+        } else {
+            let is_file = piece == u32::from(piece::FILE);
+            find_str(text, layout, if is_file { layout.code_file } else { layout.code_name });
+            NAME_CHUNKS
+        };
+        let limit = u64::from(chunks) * TEXT_CHUNK as u64;
+        if text.total > limit {
+            text.total = limit;
+        }
+        text.piece = piece as u8;
+        text.offset = 0;
+        repeat::<SendChunks<OF>>(space);
+        text.sent != 0
     }
-    text.piece = piece as u8;
-    text.offset = 0;
-    repeat(chunks, send_chunk::<OF>, space);
-    i64::from(text.sent == 0)
 }
 
 /// The str that the code object's field points to.
@@ -324,46 +337,52 @@ fn find_bytes(text: &mut Outgoing, layout: &PyLayout, field: u32) {
     text.address = object + u64::from(layout.bytes_data);
 }
 
-/// Sends the next chunk of the text; 1 ends the loop. A text that can't be read (its page is not
+/// Sends the next chunk of the text; `false` ends the loop. A text that can't be read (its page is not
 /// in memory) is sent without bytes: user space may find it in the file that the page comes from.
-extern "C" fn send_chunk<const OF: u32>(_index: u32, space: *mut *mut Space) -> i64 {
-    // SAFETY: `repeat` passes a pointer to its space's.
-    let space = unsafe { &mut **space };
-    let Some(scratch) = scratch_of::<OF>() else { return 1 };
-    let (text, record) = (&mut scratch.outgoing, &mut scratch.text);
-    let offset = text.offset;
-    if offset >= text.total {
-        return 1;
+struct SendChunks<const OF: u32>;
+
+impl<const OF: u32> Body for SendChunks<OF> {
+    type With = Space;
+    const ROUNDS: u32 = LINE_TABLE_CHUNKS;
+
+    #[inline(always)]
+    fn round(_number: u32, space: &mut Space) -> bool {
+        let Some(scratch) = scratch_of::<OF>() else { return false };
+        let (text, record) = (&mut scratch.outgoing, &mut scratch.text);
+        let offset = text.offset;
+        if offset >= text.total {
+            return false;
+        }
+        let mut length = at_most::<{ TEXT_CHUNK as i32 }>(text.total - offset);
+        // SAFETY: `length` is at most the size of `bytes`.
+        let read = unsafe {
+            UserMemory.read_raw(text.address + offset, record.bytes.as_mut_ptr(), length as u32)
+        };
+        if !read {
+            length = 0;
+        } else if offset == 0 && text.piece == piece::FILE {
+            // `<string>`, `<stdin>`, …; `<frozen …>` is built in and stays.
+            text.dynamic = u8::from(record.bytes[0] == b'<' && record.bytes[1] != b'f');
+        } else if offset == 0 && text.piece == piece::NAME {
+            text.module = u8::from(record.bytes[0] == b'<' && record.bytes[1] == b'm');
+        }
+        record.head = Text {
+            header: emit::header(tag::TEXT, space.id),
+            code: text.code,
+            address: text.address + offset,
+            offset: offset as u32,
+            length: length as u32,
+            total: text.total as u32,
+            piece: text.piece,
+            width: text.width,
+            reserved: 0,
+        };
+        // SAFETY: head and bytes stand together, the length is at most theirs.
+        let sent = unsafe {
+            emit::send_raw(space, (&raw const *record).cast(), size_of::<Text>() + length as usize)
+        };
+        text.sent = u8::from(sent);
+        text.offset = offset + length;
+        read && sent
     }
-    let mut length = at_most::<{ TEXT_CHUNK as i32 }>(text.total - offset);
-    // SAFETY: `length` is at most the size of `bytes`.
-    let read = unsafe {
-        UserMemory.read_raw(text.address + offset, record.bytes.as_mut_ptr(), length as u32)
-    };
-    if !read {
-        length = 0;
-    } else if offset == 0 && text.piece == piece::FILE {
-        // `<string>`, `<stdin>`, …; `<frozen …>` is built in and stays.
-        text.dynamic = u8::from(record.bytes[0] == b'<' && record.bytes[1] != b'f');
-    } else if offset == 0 && text.piece == piece::NAME {
-        text.module = u8::from(record.bytes[0] == b'<' && record.bytes[1] == b'm');
-    }
-    record.head = Text {
-        header: emit::header(tag::TEXT, space.id),
-        code: text.code,
-        address: text.address + offset,
-        offset: offset as u32,
-        length: length as u32,
-        total: text.total as u32,
-        piece: text.piece,
-        width: text.width,
-        reserved: 0,
-    };
-    // SAFETY: head and bytes stand together, the length is at most theirs.
-    let sent = unsafe {
-        emit::send_raw(space, (&raw const *record).cast(), size_of::<Text>() + length as usize)
-    };
-    text.sent = u8::from(sent);
-    text.offset = offset + length;
-    i64::from(!read || !sent)
 }

@@ -1,4 +1,4 @@
-//! What depends on the kernel's version: from 6.1 on memtrace traces, before it refuses with the
+//! What depends on the kernel's version: from 5.15 on memtrace traces, before it refuses with the
 //! reason and does nothing at all. `cargo xtask vm` runs this on several kernels.
 
 use ::memtrace::machine::{HERE, Machine};
@@ -45,7 +45,7 @@ fn is_refused() -> Result<()> {
         let output = finish(&mut memtrace::command(arguments)?)?;
         output.expect_code(1).with_context(|| format!("{arguments:?}"))?;
         let said = format!("{}{}", output.stdout, output.stderr);
-        for word in ["its BPF lacks", "run Linux 6.1 or newer"] {
+        for word in ["its BPF lacks", "run Linux 5.15 or newer"] {
             ensure!(said.contains(word), "{arguments:?}: nothing about {word:?} in {said:?}");
         }
     }
@@ -79,7 +79,7 @@ fn is_traced() -> Result<()> {
 #[test]
 fn memtrace_traces_on_this_kernel_or_says_why_not() -> Result<()> {
     resources::root()?;
-    if release()? >= (6, 1) { is_traced() } else { is_refused() }
+    if release()? >= (5, 15) { is_traced() } else { is_refused() }
 }
 
 /// Every mode has programs, or variants of them, that the kernel's verifier has to take.

@@ -8,6 +8,12 @@ use crate::machine::{self, Machine};
 /// The function of the kernel that lets programs load from any address (Linux 6.2).
 const RDONLY_CAST: &str = "bpf_rdonly_cast";
 
+/// A function that came with Linux 6.4.
+const SINCE_6_4: &str = "bpf_iter_num_new";
+
+/// The helper that repeats a function (Linux 5.17).
+const LOOP: &str = "bpf_loop";
+
 /// Reads the offsets from the kernel's BTF.
 ///
 /// # Errors
@@ -30,13 +36,15 @@ pub fn read(types: &KernelTypes<'_>, cpus: u32, wake_every: u32) -> Result<Kerne
         wake_every,
         mm_pgd: mm(&["pgd"])?,
         task_exit_code: task(&["exit_code"])?,
+        has_loop: types.function(LOOP).is_ok().into(),
         ..of_machine(types, of_counters(types)?)?
     })
 }
 
-/// Number of the function that lets programs load from any address; `None` before 6.2.
+/// Number of the function that lets programs load from any address; `None` before 6.4. It came with 6.2, whose verifier
+/// does not get through the allocator lens's programs when they load by it (a million instructions).
 pub fn rdonly_cast(types: &KernelTypes<'_>) -> Option<u32> {
-    types.function(RDONLY_CAST).ok()
+    types.function(SINCE_6_4).and_then(|_| types.function(RDONLY_CAST)).ok()
 }
 
 /// Where RSS is counted: in `percpu_counter`s since 6.2. Before, changes waited in the task that made them
@@ -50,7 +58,10 @@ fn of_counters(types: &KernelTypes<'_>) -> Result<KernelLayout, BtfError> {
         counter_size: types.size("percpu_counter")?,
         counter_count: types.offset("percpu_counter", &["count"])?,
         counter_percpu: types.offset("percpu_counter", &["counters"])?,
-        counter_type: types.structure("percpu_counter")?,
+        counter_type: match rdonly_cast(types) {
+            Some(_) => types.structure("percpu_counter")?,
+            None => 0,
+        },
         ..KernelLayout::default()
     })
 }

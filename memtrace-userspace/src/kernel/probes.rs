@@ -12,9 +12,9 @@ use memtrace_common::layout::PyLayout;
 use memtrace_common::limits::WAKE_EVERY;
 use memtrace_common::recognise::{FileKey, FileLayout, Image};
 use memtrace_common::settings::{
-    CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_CLOSE, REQUEST_CLOSE_ANYWAY,
-    REQUEST_CONFIGURE, REQUEST_SETTLE, REQUEST_THIN, REQUEST_WATCHED, Request, Space, Tally,
-    Thread,
+    CLOSED, COUNTERS, KernelLayout, Process, REQUEST_ATTACH, REQUEST_BIND, REQUEST_CLOSE,
+    REQUEST_CLOSE_ANYWAY, REQUEST_CONFIGURE, REQUEST_SETTLE, REQUEST_THIN, REQUEST_WATCHED,
+    Request, Space, Tally, Thread,
 };
 
 mod calls;
@@ -417,14 +417,14 @@ impl Probes {
         }
     }
 
-    /// Tells the kernel side a thread's state, as the frame-evaluation probe would.
-    pub fn bind(&mut self, tid: u32, tstate: u64) {
-        let thread = Thread {
-            bound: tstate,
-            ..self.threads.get(&tid, 0).map_or_else(|_| Thread::default(), |t| t.0)
-        };
-        // A full map leaves the thread to the probe.
-        let _ = self.threads.insert(tid, Crossing(thread), 0);
+    /// Tells the kernel side a thread's state, as the frame-evaluation probe would. A thread that it does not know (one
+    /// that has ended) is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the kernel side can't be asked.
+    pub fn bind(&mut self, pid: u32, tid: u32, tstate: u64) -> Result<(), KernelError> {
+        self.ask(&[(pid, Request { tid, bound: tstate, ..Request::of(REQUEST_BIND) })]).map(drop)
     }
 
     /// Whether the frame-evaluation probe has seen this thread.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use memtrace_common::layout::{FLAG_SLOT_MOVES, PyLayout, Slot};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::target::Target;
 use crate::kernel::Probes;
@@ -69,7 +69,10 @@ impl Bindings {
         let by_probe = self.needs_probe(interpreter);
         if by_probe {
             for (tid, tstate) in known_threads(pid, interpreter) {
-                probes.bind(tid, tstate);
+                // A thread that can't be told of is left to the probe.
+                if let Err(error) = probes.bind(pid, tid, tstate) {
+                    debug!(pid, tid, %error, "thread not bound");
+                }
             }
         }
         self.watched.insert(

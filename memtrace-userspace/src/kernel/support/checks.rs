@@ -11,9 +11,9 @@ use memtrace_common::limits::MAX_CPUS;
 use super::{Check, Machine, Status};
 use crate::machine::{self, HERE};
 
-/// The oldest kernel on which the programs load and have been tried: `bpf_loop` came with 5.17,
-/// `bpf_map_lookup_percpu_elem` with 5.19.
-const OLDEST: (u32, u32) = (6, 1);
+/// The oldest kernel on which the programs load and have been tried: atomic exchange came with 5.12,
+/// loops through a map with 5.13, cookies of uprobes and a task's registers with 5.15.
+const OLDEST: (u32, u32) = (5, 15);
 
 /// The oldest kernel whose RSS counters are exact at each event.
 pub(super) const EXACT: (u32, u32) = (6, 2);
@@ -63,8 +63,10 @@ pub(super) fn kernel(machine: &Machine) -> Check {
         ),
         Some(version) if version < OLDEST => missing(
             name,
-            format!("Linux {release}: its BPF lacks what walking a stack takes (bpf_loop)"),
-            "run Linux 6.1 or newer",
+            format!(
+                "Linux {release}: its BPF lacks what walking a stack takes (loops, atomic exchange)"
+            ),
+            "run Linux 5.15 or newer",
         ),
         Some(version) if version < EXACT => check(
             name,
@@ -276,7 +278,7 @@ pub(super) fn ring_buffer(machine: &Machine) -> Check {
     let name = "ring buffer";
     match machine.release() {
         Some(version) if version >= (5, 8) => good(name, "in Linux since 5.8"),
-        _ => missing(name, "not in kernels before 5.8", "run Linux 6.1 or newer"),
+        _ => missing(name, "not in kernels before 5.8", "run Linux 5.15 or newer"),
     }
 }
 
