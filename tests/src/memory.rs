@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use ::memtrace::kernel::support::counts_at_once;
 use anyhow::{Context, Result, ensure};
 
 use crate::wait;
@@ -13,11 +12,11 @@ use crate::wait;
 pub struct Resident {
     /// `Rss` of `smaps_rollup`, exact on every kernel.
     pub rss: i64,
-    /// `RssAnon` of `status`.
+    /// `RssAnon` of `status`, where that is exact.
     pub anon: i64,
-    /// `RssFile`
+    /// `RssFile`, likewise
     pub file: i64,
-    /// `RssShmem`
+    /// `RssShmem`, likewise
     pub shmem: i64,
 }
 
@@ -30,6 +29,27 @@ fn kilobytes(text: &str, key: &str) -> Result<i64> {
     Ok(number.parse::<i64>().with_context(|| format!("{key}: {value:?}"))? * 1024)
 }
 
+/// What is resident of anonymous pages and of files, by the page tables of each mapping. What is in a tmpfs
+/// is the third kind.
+fn by_mapping(pid: u32) -> Result<(i64, i64)> {
+    let (mut anon, mut file) = (0, 0);
+    for mapping in procfs::process::Process::new(i32::try_from(pid)?)?.smaps()? {
+        let bytes = |key| mapping.extension.map.get(key).copied().unwrap_or(0);
+        let others = bytes("Rss") - bytes("Anonymous");
+        anon += i64::try_from(bytes("Anonymous"))?;
+        if others != 0 && !is_shared_memory(pid, mapping.address) {
+            file += i64::try_from(others)?;
+        }
+    }
+    Ok((anon, file))
+}
+
+/// Whether this mapping is of a file in a tmpfs. The kernel's own (`[vdso]`) are of no file.
+fn is_shared_memory(pid: u32, (from, to): (u64, u64)) -> bool {
+    let file = format!("/proc/{pid}/map_files/{from:x}-{to:x}");
+    rustix::fs::statfs(file).is_ok_and(|about| about.f_type == libc::TMPFS_MAGIC)
+}
+
 /// Reads a process's resident memory.
 ///
 /// # Errors
@@ -40,15 +60,16 @@ pub fn resident(pid: u32) -> Result<Resident> {
         fs::read_to_string(&path).with_context(|| format!("read {path}"))
     };
     let (rollup, status) = (read("smaps_rollup")?, read("status")?);
-    let (rss, file) = (kilobytes(&rollup, "Rss")?, kilobytes(&status, "RssFile")?);
-    if !counts_at_once() {
-        // `status` is behind there, and page tables tell anonymous pages from others only. Of these only tmpfs's come
-        // and go in the machines of `cargo xtask vm`, where all files are in one.
-        let anon = kilobytes(&rollup, "Anonymous")?;
-        return Ok(Resident { rss, anon, file, shmem: rss - anon - file });
+    let rss = kilobytes(&rollup, "Rss")?;
+    let of = |key| kilobytes(&status, key);
+    let (anon, file, shmem) = (of("RssAnon")?, of("RssFile")?, of("RssShmem")?);
+    if anon + file + shmem == rss {
+        return Ok(Resident { rss, anon, file, shmem });
     }
-    let (anon, shmem) = (kilobytes(&status, "RssAnon")?, kilobytes(&status, "RssShmem")?);
-    Ok(Resident { rss, anon, file, shmem })
+    // Each of them may be behind by some pages per processor (`percpu_counter_read_positive`, `get_mm_counter` in
+    // `include/linux/mm.h`, until it was made exact in 6.17 and in later releases of older kernels), or wait in tasks.
+    let (anon, file) = by_mapping(pid)?;
+    Ok(Resident { rss, anon, file, shmem: rss - anon - file })
 }
 
 /// The highest RSS the process ever had, in bytes (`VmHWM`).

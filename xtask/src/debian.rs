@@ -1,4 +1,4 @@
-//! Packages from Debian's archive, of any suite, into a folder of the project's own.
+//! Packages from Debian's archive, of any suite (and from Ubuntu's), into a folder of the project's own.
 //!
 //! apt does it with settings, lists, cache and state of its own, so that neither the machine's apt
 //! nor its dpkg learn of it. Signatures are always verified; whether an old index is taken is the
@@ -33,11 +33,43 @@ pub(crate) fn mirror(named: Option<&str>) -> Result<String> {
     Ok(found.trim_end_matches('/').to_owned())
 }
 
-/// An archive, and the suite that is taken from it.
+/// An archive, the suite that is taken from it, and the keys that its index must be signed with.
 #[derive(Clone)]
 pub(crate) struct Archive {
     mirror: String,
     suite: String,
+    keyring: PathBuf,
+}
+
+impl Archive {
+    /// Debian's, with the keys that this machine has of it.
+    pub(crate) fn of_debian(mirror: &str, suite: &str) -> Self {
+        Self { mirror: mirror.to_owned(), suite: suite.to_owned(), keyring: KEYRING.into() }
+    }
+}
+
+/// Ubuntu's archive. Debian has the keys to it, and in the scripts of `debootstrap` its address: both are taken from
+/// there, into this folder, unless it has them.
+pub(crate) fn ubuntu(folder: &Path, debian: &str, suite: &str) -> Result<Archive> {
+    let keyring = folder.join("usr/share/keyrings/ubuntu-archive-keyring.gpg");
+    // The script for most of Ubuntu's releases; others are links to it.
+    let script = folder.join("usr/share/debootstrap/scripts/gutsy");
+    if !keyring.is_file() || !script.is_file() {
+        let apt = Apt::new(&folder.join("apt"), debian, "sid")?;
+        apt.update()?;
+        for package in ["ubuntu-keyring", "debootstrap"] {
+            unpack(&apt.download(package)?, folder)?;
+        }
+        apt.remove()?;
+    }
+    if !keyring.is_file() {
+        bail!("Debian's package ubuntu-keyring has no {}", keyring.display());
+    }
+    let text = fs::read_to_string(&script)
+        .with_context(|| format!("cannot read {} of Debian's debootstrap", script.display()))?;
+    let mirror = text.lines().find_map(|line| line.trim().strip_prefix("default_mirror "));
+    let mirror = mirror.context("Debian's debootstrap does not say where Ubuntu's archive is")?;
+    Ok(Archive { mirror: mirror.trim().to_owned(), suite: suite.to_owned(), keyring })
 }
 
 /// The archives and suites that this machine's own apt takes Debian from, updates and security included.
@@ -52,10 +84,8 @@ pub(crate) fn archives() -> Result<Vec<Archive>> {
     if named.is_empty() {
         bail!("this machine's apt has no index of a Debian archive: run `apt-get update`");
     }
-    let archive = |(mirror, suite): (&str, &str)| Archive {
-        mirror: mirror.trim_end_matches('/').to_owned(),
-        suite: suite.to_owned(),
-    };
+    let archive =
+        |(mirror, suite): (&str, &str)| Archive::of_debian(mirror.trim_end_matches('/'), suite);
     Ok(named.into_iter().map(archive).collect())
 }
 
@@ -74,8 +104,7 @@ impl Apt {
 
     /// For one suite.
     pub(crate) fn of(folder: &Path, mirror: &str, suite: &str, architecture: &str) -> Result<Self> {
-        let archive = Archive { mirror: mirror.to_owned(), suite: suite.to_owned() };
-        Self::with(folder, &[archive], architecture)
+        Self::with(folder, &[Archive::of_debian(mirror, suite)], architecture)
     }
 
     /// For these archives, as if on a machine of this architecture.
@@ -116,8 +145,8 @@ impl Apt {
              Acquire::Languages \"none\";\nAcquire::AllowInsecureRepositories \"false\";\n\
              APT::Get::AllowUnauthenticated \"false\";\npkgCacheGen::ForceEssential \",\";\n",
         );
-        let line = |Archive { mirror, suite }: &Archive| {
-            format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n")
+        let line = |Archive { mirror, suite, keyring }: &Archive| {
+            format!("deb [signed-by={}] {mirror} {suite} main\n", keyring.display())
         };
         let source: String = archives.iter().map(line).collect();
         let status = folder.join("state/status");
@@ -145,7 +174,7 @@ impl Apt {
         process::run(self.command("apt-get").args(["update", "-q", "-o", failing])).with_context(
             || {
                 format!(
-                    "no index of Debian {}: the network refuses it, its signature is wrong, or it \
+                    "no index of {}: the network refuses it, its signature is wrong, or it \
                      is past its date",
                     self.suite
                 )

@@ -2,7 +2,7 @@
 //!
 //! The test binaries are the same as everywhere. They, memtrace, one Python and what these load are
 //! packed into an initramfs (`initramfs.rs`) whose first program is `guest` (`tests/src/bin`); QEMU
-//! boots it on kernels of Debian (`kernels.rs`, `machine.rs`) by software emulation, so it needs
+//! boots it on kernels of Debian and Ubuntu (`sources.rs`, `kernels.rs`, `machine.rs`) by software emulation, so it needs
 //! neither KVM nor root. What came out is written to `docs/kernels.md` when that is asked for
 //! (`page.rs`). What a kernel must be able to do is decided in `suites.rs`.
 
@@ -13,6 +13,7 @@ mod kernels;
 mod machine;
 mod paces;
 mod page;
+mod sources;
 mod suites;
 mod system;
 
@@ -38,13 +39,13 @@ pub(crate) struct Options {
     /// The processor that QEMU stands for
     #[arg(long, value_enum, default_value_t = Architecture::X86_64)]
     arch: Architecture,
-    /// Only Debian's kernels of these suites
-    #[arg(long = "suite", value_name = "SUITE")]
-    suites: Vec<String>,
+    /// Only the kernels with these names (`bookworm`; any other word tells which there are)
+    #[arg(long = "kernel", value_name = "NAME")]
+    kernels: Vec<String>,
     /// Only tests whose names, as in `law::law_holds_for_huge_pages`, have this in them
     #[arg(long, value_name = "WORD", conflicts_with = "write")]
     only: Option<String>,
-    /// Fetch the kernels again, and what else comes from Debian
+    /// Fetch the kernels again, and what else comes from archives
     #[arg(long)]
     again: bool,
     /// Debian's archive, where this machine's apt names none
@@ -54,7 +55,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = PYTHON)]
     python: PathBuf,
     /// Write docs/kernels.md from what came out
-    #[arg(long, conflicts_with = "suites")]
+    #[arg(long, conflicts_with = "kernels")]
     write: bool,
     /// Show all that the machines print
     #[arg(long, short)]
@@ -65,7 +66,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             arch: Architecture::X86_64,
-            suites: Vec::new(),
+            kernels: Vec::new(),
             only: None,
             again: false,
             mirror: None,
@@ -84,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if arch == Architecture::Aarch64 {
         cross::have(options.again)?;
     }
-    let kernels = kernels::have(arch, &options.suites, options.mirror.as_deref(), options.again)?;
+    let kernels = kernels::have(arch, &options.kernels, options.mirror.as_deref(), options.again)?;
     let initramfs = initramfs::pack(arch, &options.python, suites::all(arch))?;
     let here = Pace::here(arch)?;
     let outcomes = boot_all(&kernels, &initramfs, options)?;
@@ -134,7 +135,7 @@ fn boot_all(kernels: &[Kernel], initramfs: &Path, options: &Options) -> Result<V
         workers.into_iter().map(join).collect()
     });
     let mut outcomes: Vec<_> = worked?.into_iter().flatten().collect();
-    outcomes.sort_by_key(|one| kernels.iter().position(|kernel| kernel.suite == one.debian));
+    outcomes.sort_by_key(|one| kernels.iter().position(|kernel| kernel.name == one.name));
     Ok(outcomes)
 }
 

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -21,10 +23,11 @@ const MEMTRACE: &str = "/usr/bin/memtrace";
 const TRIES: u32 = 3;
 
 /// Where to, and which filesystem.
-const MOUNTS: [(&str, &str); 5] = [
+const MOUNTS: [(&str, &str); 6] = [
     ("/proc", "proc"),
     ("/sys", "sysfs"),
     ("/dev", "devtmpfs"),
+    ("/dev/pts", "devpts"),
     ("/dev/shm", "tmpfs"),
     ("/tmp", "tmpfs"),
 ];
@@ -62,6 +65,7 @@ fn first_program(arguments: [&str; 3]) -> Result<()> {
     // Before 6.7 mappings are not aligned to huge pages, so that what lies beside one comes along with it, and programs
     // that state by how much they grow would be wrong. Those that want huge pages ask for them.
     fs::write(HUGE_PAGES, "madvise").context(HUGE_PAGES)?;
+    bring_loopback_up()?;
     let mut command = Command::new("/init");
     command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", "/tmp").env("MEMTRACE_BIN", MEMTRACE);
@@ -82,6 +86,20 @@ fn first_program(arguments: [&str; 3]) -> Result<()> {
         libc::reboot(libc::RB_AUTOBOOT);
     }
     Ok(())
+}
+
+/// The daemon listens on it.
+fn bring_loopback_up() -> Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: names and numbers, for which zeros are values.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, letter) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *place = letter as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    // SAFETY: this request takes an `ifreq` and keeps nothing of it (netdevice(7)).
+    let failed = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) };
+    if failed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()).context("loopback") }
 }
 
 /// One line of what is said.

@@ -77,13 +77,4 @@ impl Architecture {
             Self::Aarch64 => ("ttyAMA0", "ttyS0"),
         }
     }
-
-    /// Debian's suites whose kernels are booted: 11 (5.10), 12 (6.1) and 13 (6.12), and what is newest. That
-    /// those before 6.1 are refused is no matter of the machine.
-    pub(super) fn suites(self) -> &'static [&'static str] {
-        match self {
-            Self::X86_64 => &["bullseye", "bookworm", "trixie", "sid"],
-            Self::Aarch64 => &["trixie", "sid"],
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! Debian's kernels, fetched by apt and kept below the build folder: one of each suite, in its
-//! variant for clouds, which has all that memtrace needs built in.
+//! The kernels, fetched by apt and kept below the build folder: of Debian one of each suite, in its
+//! variant for clouds, which has all that memtrace needs built in, and of Ubuntu those that `sources.rs` names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::architecture::Architecture;
-use crate::debian::{self, Apt};
+use super::sources::{self, From, Source};
+use crate::debian::{self, Apt, Archive};
 
 /// A kernel's file.
 pub(super) struct Kernel {
     pub(super) architecture: Architecture,
     /// `bookworm`
-    pub(super) suite: String,
+    pub(super) name: &'static str,
     /// `6.1.0-53-cloud-amd64`, as `uname -r` says.
     pub(super) release: String,
     /// Compressed, as it is booted.
@@ -29,33 +30,34 @@ impl Kernel {
     }
 }
 
-/// The kernels of these suites (of all, when none is named), oldest first; fetched if need be.
+/// The kernels with these names (all, when none is named), oldest first; fetched if need be.
 pub(super) fn have(
     architecture: Architecture,
-    suites: &[String],
+    names: &[String],
     mirror: Option<&str>,
     again: bool,
 ) -> Result<Vec<Kernel>> {
-    let known = architecture.suites();
-    if let Some(unknown) = suites.iter().find(|name| !known.contains(&&***name)) {
+    let known = sources::all(architecture);
+    if let Some(unknown) = names.iter().find(|name| !known.iter().any(|one| one.name == **name)) {
+        let known: Vec<_> = known.iter().map(|one| one.name).collect();
         bail!(
-            "no kernel of `{unknown}` is booted on {}; known: {}",
+            "no kernel `{unknown}` is booted on {}; known: {}",
             architecture.title(),
             known.join(", ")
         );
     }
-    let wanted = |name: &&&str| suites.is_empty() || suites.iter().any(|suite| suite == **name);
+    let wanted = |one: &&Source| names.is_empty() || names.iter().any(|name| one.name == *name);
     let mut kernels = Vec::new();
-    for suite in known.iter().filter(wanted) {
-        let folder = folder(architecture).join(suite);
+    for source in known.iter().filter(wanted) {
+        let folder = folder(architecture).join(source.name);
         if again && folder.exists() {
             fs::remove_dir_all(&folder).context("cannot remove the kernel that is there")?;
         }
         if !folder.exists() {
-            fetch(architecture, suite, mirror, &folder)
-                .with_context(|| format!("the kernel of Debian {suite} was not fetched"))?;
+            fetch(architecture, source, mirror, &folder)
+                .with_context(|| format!("the kernel `{}` was not fetched", source.name))?;
         }
-        kernels.push(in_folder(architecture, suite, &folder)?);
+        kernels.push(in_folder(architecture, source.name, &folder)?);
     }
     Ok(kernels)
 }
@@ -68,12 +70,12 @@ fn folder(architecture: Architecture) -> PathBuf {
     })
 }
 
-fn in_folder(architecture: Architecture, suite: &str, folder: &Path) -> Result<Kernel> {
+fn in_folder(architecture: Architecture, name: &'static str, folder: &Path) -> Result<Kernel> {
     for entry in fs::read_dir(folder)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(release) = name.strip_prefix("vmlinuz-") {
-            let (suite, release) = (suite.to_owned(), release.to_owned());
-            return Ok(Kernel { architecture, suite, release, file: entry.path() });
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if let Some(release) = file.strip_prefix("vmlinuz-") {
+            let release = release.to_owned();
+            return Ok(Kernel { architecture, name, release, file: entry.path() });
         }
     }
     bail!("no kernel in {}; `cargo xtask vm --again` fetches it", folder.display())
@@ -82,22 +84,29 @@ fn in_folder(architecture: Architecture, suite: &str, folder: &Path) -> Result<K
 /// Fetches into a folder beside, which is renamed when it is complete.
 fn fetch(
     architecture: Architecture,
-    suite: &str,
+    source: &Source,
     mirror: Option<&str>,
     folder: &Path,
 ) -> Result<()> {
-    // Depends on the suite's own kernel.
-    let newest = &format!("linux-image-cloud-{}", architecture.debian());
     let fresh = folder.with_extension("new");
     if fresh.exists() {
         fs::remove_dir_all(&fresh).context("cannot remove what an earlier try left")?;
     }
-    let mirror = debian::mirror(mirror)?;
-    let apt = Apt::of(&fresh.join("apt"), &mirror, suite, architecture.debian())?;
+    let debian = debian::mirror(mirror)?;
+    // Both are packages that depend on the newest kernel, or Ubuntu's is the kernel itself.
+    let (archive, newest) = match source.from {
+        From::Debian => (
+            Archive::of_debian(&debian, source.name),
+            format!("linux-image-cloud-{}", architecture.debian()),
+        ),
+        From::Ubuntu { suite, package } => {
+            (debian::ubuntu(&super::folder().join("ubuntu"), &debian, suite)?, package.to_owned())
+        }
+    };
+    let apt = Apt::with(&fresh.join("apt"), &[archive], architecture.debian())?;
     apt.update()?;
-    let about = apt.show(newest).with_context(|| format!("the suite has no {newest}"))?;
-    let image =
-        needed(&about, "linux-image-").with_context(|| format!("{newest} needs no image"))?;
+    let about = apt.show(&newest).with_context(|| format!("the suite has no {newest}"))?;
+    let image = needed(&about, "linux-image-").unwrap_or(&newest);
     // Debian 14 has the kernel in a package of its own.
     let about = apt.show(image).with_context(|| format!("the suite has no {image}"))?;
     let package = needed(&about, "linux-binary-").unwrap_or(image);
@@ -139,9 +148,9 @@ mod tests {
         for (release, expected) in
             [("6.12.95+deb13-cloud-amd64", (6, 12)), ("7.2-cloud-amd64", (7, 2)), ("x", (0, 0))]
         {
-            let (suite, file) = (String::new(), PathBuf::new());
+            let (name, file) = ("", PathBuf::new());
             let architecture = Architecture::X86_64;
-            let kernel = Kernel { architecture, suite, release: release.to_owned(), file };
+            let kernel = Kernel { architecture, name, release: release.to_owned(), file };
             assert_eq!(kernel.version(), expected);
         }
     }

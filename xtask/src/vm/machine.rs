@@ -62,9 +62,10 @@ pub(super) struct Outcome {
     suite: &'static Suite,
     /// Only tests whose names have this in them were to run.
     only: String,
-    pub(super) debian: String,
+    /// What it is called here.
+    pub(super) name: &'static str,
     pub(super) release: String,
-    /// The version of Debian's package, which tells more than the release.
+    /// The version of the distribution's package, which tells more than the release.
     pub(super) package: String,
     /// Whether it passed, by `binary::test`.
     pub(super) tests: BTreeMap<String, bool>,
@@ -102,9 +103,9 @@ impl Outcome {
     pub(super) fn print(&self) {
         let passed = self.tests.values().filter(|passed| **passed).count();
         println!(
-            "vm: Linux {} (Debian {}): {passed} of {} tests passed, {:.1} s",
+            "vm: Linux {} ({}): {passed} of {} tests passed, {:.1} s",
             self.release,
-            self.debian,
+            self.name,
             self.tests.len(),
             self.took.as_secs_f64()
         );
@@ -147,7 +148,7 @@ pub(super) fn boot(
     verbose: bool,
 ) -> Result<Outcome> {
     let architecture = kernel.architecture;
-    let console = super::folder().join(format!("console-{}-{}", architecture.name(), kernel.suite));
+    let console = super::folder().join(format!("console-{}-{}", architecture.name(), kernel.name));
     let mut command = Command::new(architecture.qemu());
     command.args(architecture.machine()).args(["-smp", "2", "-m", "2048"]);
     command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
@@ -174,7 +175,7 @@ pub(super) fn boot(
     let mut outcome = Outcome {
         suite,
         only: only.to_owned(),
-        debian: kernel.suite.clone(),
+        name: kernel.name,
         release: kernel.release.clone(),
         package: String::new(),
         tests: BTreeMap::new(),
@@ -236,10 +237,13 @@ impl Outcome {
     }
 }
 
-/// The package's version in what `uname -v` says.
+/// The package's version in what `uname -v` says: Debian's whole, of Ubuntu's what the release doesn't tell.
 fn package_in(version: &str) -> &str {
     let mut words = version.split_whitespace();
-    words.find(|word| *word == "Debian").and_then(|_| words.next()).unwrap_or_default()
+    match words.clone().next() {
+        Some(first) if first.ends_with("-Ubuntu") => first.trim_start_matches('#'),
+        _ => words.find(|word| *word == "Debian").and_then(|_| words.next()).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -247,8 +251,9 @@ mod tests {
     use super::package_in;
 
     #[test]
-    fn the_version_names_debians_package() {
+    fn the_version_names_the_package() {
         assert_eq!(package_in("#1 SMP Debian 5.10.223-1 (2024-08-10)"), "5.10.223-1");
+        assert_eq!(package_in("#39~22.04.1-Ubuntu SMP Thu Nov 16"), "39~22.04.1-Ubuntu");
         assert_eq!(package_in("#1 SMP"), "");
     }
 }

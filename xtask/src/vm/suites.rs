@@ -15,7 +15,7 @@ pub(super) struct Suite {
     parts: &'static [&'static [Binary]],
 }
 
-/// Holds on every kernel: before 6.1 it is that memtrace refuses, and how.
+/// Holds on every kernel: before 5.15 it is that memtrace refuses, and how.
 const ANYWHERE: Binary = Binary {
     name: "kernel",
     tests: &["memtrace_traces_on_this_kernel_or_says_why_not", "a_look_needs_no_bpf"],
@@ -49,6 +49,22 @@ const TRACED: &[Binary] = &[
         ],
     },
     Binary { name: "resident", tests: &["a_huge_page_is_one_growth_of_512_pages"] },
+    Binary { name: "line", tests: &["line_is_right_when_threads_are_bound_by_frame_evaluation"] },
+    Binary {
+        name: "thinned",
+        tests: &[
+            "lines_have_what_was_walked_and_estimates_that_hold_the_truth",
+            "the_law_holds_for_threads_a_child_and_all_kinds_of_memory",
+        ],
+    },
+    Binary {
+        name: "top",
+        tests: &["the_line_that_grows_is_on_top_with_what_it_grew_and_the_sum_adds_up"],
+    },
+    Binary {
+        name: "daemon",
+        tests: &["finds::processes_from_before_and_from_later_have_their_lines_and_are_forgotten"],
+    },
     Binary {
         name: "leftovers",
         tests: &[
@@ -110,10 +126,10 @@ pub(super) fn all(architecture: Architecture) -> &'static [Suite] {
     }
 }
 
-/// The suite for a kernel of this version: those before 6.1 are refused.
+/// The suite for a kernel of this version: those before 5.15 are refused.
 pub(super) fn of(architecture: Architecture, version: (u32, u32)) -> &'static Suite {
     match architecture {
-        Architecture::X86_64 if version < (6, 1) => &X86_64[1],
+        Architecture::X86_64 if version < (5, 15) => &X86_64[1],
         Architecture::X86_64 => &X86_64[0],
         Architecture::Aarch64 => &AARCH64[0],
     }
