@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::wait;
+use crate::{resources, wait};
 
 /// One process's resident memory in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub struct Resident {
     /// `RssShmem`, likewise
     pub shmem: i64,
 }
+
+/// Since then `status` is exact. Before, each number may be behind by some pages per processor
+/// (`percpu_counter_read_positive` in `get_mm_counter`, `include/linux/mm.h`), or wait in tasks. Later releases of older
+/// kernels have the mend, too, and are asked in the other way all the same.
+const EXACT_STATUS: (u32, u32) = (6, 17);
 
 fn kilobytes(text: &str, key: &str) -> Result<i64> {
     let value = text
@@ -61,13 +66,11 @@ pub fn resident(pid: u32) -> Result<Resident> {
     };
     let (rollup, status) = (read("smaps_rollup")?, read("status")?);
     let rss = kilobytes(&rollup, "Rss")?;
-    let of = |key| kilobytes(&status, key);
-    let (anon, file, shmem) = (of("RssAnon")?, of("RssFile")?, of("RssShmem")?);
-    if anon + file + shmem == rss {
+    if resources::release()? >= EXACT_STATUS {
+        let of = |key| kilobytes(&status, key);
+        let (anon, file, shmem) = (of("RssAnon")?, of("RssFile")?, of("RssShmem")?);
         return Ok(Resident { rss, anon, file, shmem });
     }
-    // Each of them may be behind by some pages per processor (`percpu_counter_read_positive`, `get_mm_counter` in
-    // `include/linux/mm.h`, until it was made exact in 6.17 and in later releases of older kernels), or wait in tasks.
     let (anon, file) = by_mapping(pid)?;
     Ok(Resident { rss, anon, file, shmem: rss - anon - file })
 }

@@ -267,3 +267,14 @@ pub fn host(archive: Option<&Path>) -> Result<PathBuf> {
     })?;
     Ok(program)
 }
+
+/// Major and minor of this kernel, by its own word.
+///
+/// # Errors
+/// When they can't be read.
+pub fn release() -> Result<(u32, u32)> {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().context("a number")?.parse::<u32>().context("a number");
+    Ok((next()?, next()?))
+}

@@ -9,14 +9,6 @@ use harness::memtrace::{self, finish};
 use harness::target::{Target, program};
 use harness::{Context, Result, check, ensure, resources};
 
-/// Major and minor of this kernel, by its own word.
-fn release() -> Result<(u32, u32)> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next().context("a number")?.parse::<u32>().context("a number");
-    Ok((next()?, next()?))
-}
-
 /// What is loaded and let go of again is counted: otherwise "nothing was loaded" proves nothing.
 fn counts_loads() -> Result<()> {
     let before = Loads::now()?;
@@ -79,14 +71,15 @@ fn is_traced() -> Result<()> {
 #[test]
 fn memtrace_traces_on_this_kernel_or_says_why_not() -> Result<()> {
     resources::root()?;
-    if release()? >= (5, 15) { is_traced() } else { is_refused() }
+    if resources::release()? >= (5, 15) { is_traced() } else { is_refused() }
 }
 
 /// Every mode has programs, or variants of them, that the kernel's verifier has to take.
 #[test]
 fn every_mode_traces_on_this_kernel() -> Result<()> {
     resources::root()?;
-    let mut modes = vec![&["--lens", "allocator", "--exact"][..], &["--calls"]];
+    let mut modes =
+        vec![&["--lens", "allocator", "--exact"][..], &["--calls"], &["--bind", "frame-eval"]];
     if HERE == Machine::X86_64 {
         modes.push(&["--native"]);
     }
@@ -102,7 +95,7 @@ fn every_mode_traces_on_this_kernel() -> Result<()> {
                 let counts = process.more.get("evaluations").and_then(serde_json::Value::as_array);
                 counts.map_or(0, Vec::len)
             }
-            ["--native"] => process.lines.len(),
+            ["--native"] | ["--bind", ..] => process.lines.len(),
             _ => process.lines.iter().filter(|line| line.blocks.allocations > 0).count(),
         };
         ensure!(seen > 0, "{mode:?} saw nothing: {:?}", process.notes());

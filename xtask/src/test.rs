@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, in one order, each step timed.
 //!
-//! fmt → clippy → tidy → eBPF object → tests → instructions; with `--long` then supply chain → other kernels →
+//! fmt → clippy → tidy → eBPF object → supply chain → tests → instructions; with `--long` then other kernels →
 //! a million requests → fuzzers → reproducible build, which take an hour and more. The first step that
 //! fails ends it. Tests that trace need root: without root this fails and says so, it does not skip them.
 
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Leave out the tests that need root
     #[arg(long)]
     quick: bool,
-    /// Also what takes an hour and more: licences and sources, Debian's kernels, a million requests, fuzzers, the
+    /// Also what takes an hour and more: other kernels, a million requests, fuzzers, the
     /// release build twice
     #[arg(long, conflicts_with = "quick")]
     long: bool,
@@ -46,6 +46,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("clippy", clippy)?;
     step("tidy", tidy::run)?;
     step("eBPF object", || ebpf::run(&ebpf::Options::CHECK))?;
+    if !options.quick {
+        step("supply chain", || deny::run(&deny::Options::default()))?;
+    }
     let mut totals = Totals::default();
     step("tests", || {
         totals = nextest(options.quick)?;
@@ -55,7 +58,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         step("instructions", || instructions::run(&instructions::Options::CHECK))?;
     }
     if options.long {
-        step("supply chain", || deny::run(&deny::Options::default()))?;
         step("bills of materials", || sbom::run(&sbom::Options::default()))?;
         step("kernels", || vm::run(&vm::Options::default()))?;
         step("a million requests", || bench::run(&bench::Options::harmless()))?;

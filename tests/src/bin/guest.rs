@@ -23,11 +23,10 @@ const MEMTRACE: &str = "/usr/bin/memtrace";
 const TRIES: u32 = 3;
 
 /// Where to, and which filesystem.
-const MOUNTS: [(&str, &str); 6] = [
+const MOUNTS: [(&str, &str); 5] = [
     ("/proc", "proc"),
     ("/sys", "sysfs"),
     ("/dev", "devtmpfs"),
-    ("/dev/pts", "devpts"),
     ("/dev/shm", "tmpfs"),
     ("/tmp", "tmpfs"),
 ];

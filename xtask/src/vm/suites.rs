@@ -58,10 +58,6 @@ const TRACED: &[Binary] = &[
         ],
     },
     Binary {
-        name: "top",
-        tests: &["the_line_that_grows_is_on_top_with_what_it_grew_and_the_sum_adds_up"],
-    },
-    Binary {
         name: "daemon",
         tests: &["finds::processes_from_before_and_from_later_have_their_lines_and_are_forgotten"],
     },
