@@ -104,6 +104,22 @@ fn filter(screen: &Screen, rows: &Rows, room: usize, palette: Palette) -> Line<'
     Line::from(Span::styled(cut_end(&text, room).into_owned(), palette.notice()))
 }
 
+/// The keys of the tables, the most needed first.
+const TABLES: [(&str, &str); 12] = [
+    ("?", "help"),
+    ("q", "quit"),
+    ("⏎", "callers"),
+    ("v", "source"),
+    ("d", "detail"),
+    ("/", "filter"),
+    ("p", "pause"),
+    ("g", "measure"),
+    ("c", "self/cumulative"),
+    ("o", "order"),
+    ("Tab", "processes"),
+    ("s", "save"),
+];
+
 /// The last line: what the user is told, or which keys do what.
 pub(super) fn foot(screen: &Screen, columns: usize, palette: Palette) -> Line<'static> {
     if let Some(message) = screen.message() {
@@ -133,24 +149,13 @@ pub(super) fn foot(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
             palette,
         ),
         None if columns < ENOUGH => no_room(columns, palette),
-        None => keys(
-            &[
-                ("?", "help"),
-                ("q", "quit"),
-                ("⏎", "callers"),
-                ("v", "source"),
-                ("d", "detail"),
-                ("/", "filter"),
-                ("p", "pause"),
-                ("g", "measure"),
-                ("c", "self/cumulative"),
-                ("o", "order"),
-                ("Tab", "processes"),
-                ("s", "save"),
-            ],
-            columns,
-            palette,
-        ),
+        None => {
+            let mut pairs = TABLES.to_vec();
+            if screen.picture().is_some_and(|picture| !picture.natives.is_empty()) {
+                pairs.insert(3, ("n", "native"));
+            }
+            keys(&pairs, columns, palette)
+        }
     }
 }
 
