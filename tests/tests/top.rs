@@ -146,11 +146,11 @@ fn with_native_the_function_that_grew_is_below_the_line_that_called_it() -> Resu
     resources::root()?;
     let folder = tempfile::tempdir()?;
     let extension = resources::growth_extension(folder.path(), resources::Symbols::Debug)?;
-    let target = Target::start(&newest()?, "native_growth.py", &[&extension])?;
+    let extension = extension.to_str().context("a readable path")?;
+    let mut target = Target::start(&newest()?, "native_growth.py", &[extension])?;
     let arguments = ["top", "--native", "--window", "200ms", &target.pid.to_string()];
     let mut screen = Terminal::start(&mut memtrace::command(arguments)?, 160, 60)?;
     screen.wait_for_words("● live")?;
-    let mut target = target;
     let truth = target.go()?;
     let at = |name| truth.mark(name).map(|mark| format!("native_growth.py:{}", mark.line));
     let places: Vec<String> =
