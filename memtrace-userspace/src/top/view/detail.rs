@@ -8,6 +8,8 @@ use super::lines::source_line;
 use super::palette::Palette;
 use crate::profile::{Allocated, LineFigures, Memory, ProcessProfile};
 use crate::report::figures::{count, duration, mib, mib_unit};
+use crate::report::fit::wrapped;
+use crate::report::remarks;
 use crate::report::table::{command_line, ending};
 use crate::top::model::{Life, Measure, NativeSum, Picture, RowKey, Scope, Screen, Subject};
 use crate::units::Bytes;
@@ -126,6 +128,20 @@ impl Page<'_> {
             mib_unit(line.released)
         );
         lines.push(self.fact("Also", &also));
+        if let Some(thinned) = self.process.thinned() {
+            for (scope, of) in
+                [("self", thinned.of_self(line)), ("cumulative", thinned.of_cumulative(line))]
+            {
+                let (low, high) = of.interval;
+                let text = format!(
+                    "{scope} net about {}, 95 %: {} to {}",
+                    mib_unit(of.bytes),
+                    mib(low),
+                    mib(high)
+                );
+                lines.push(self.fact("Estimate", &text));
+            }
+        }
         self.blocks(lines, &line.self_allocated);
         self.natives(lines, subject);
         lines.push(Line::default());
@@ -186,6 +202,12 @@ impl Page<'_> {
             ),
         };
         lines.push(self.fact("Events", &format!("{}, {lost}", process.events)));
+        for remark in remarks::of(process) {
+            for (row, part) in wrapped(&remark, self.columns.saturating_sub(12)).iter().enumerate()
+            {
+                lines.push(self.fact(if row == 0 { "Measured" } else { "" }, part));
+            }
+        }
         let cost = self.picture.recent.cost(self.life, self.span);
         let overhead = process.overhead;
         lines.push(self.fact(
