@@ -12,6 +12,7 @@ pub use estimate::{Estimate, Estimated, Thinned, Unseen};
 pub use lines::lines_of;
 pub use memory::Memory;
 pub use native::{NativeFigures, NativeFrame, NativeRow};
+pub use native_call::NativeCall;
 pub use sources::{SourceText, SourceTexts};
 
 use crate::units::{Bytes, Nanos};
@@ -24,6 +25,7 @@ mod lines;
 mod memory;
 pub mod merge;
 mod native;
+mod native_call;
 pub mod sampled;
 mod sources;
 

@@ -21,6 +21,7 @@ pub mod mprof;
 pub mod plot;
 pub mod pprof;
 pub mod printable;
+pub(crate) mod remarks;
 pub(crate) mod stacks;
 pub mod table;
 

@@ -135,6 +135,7 @@ where
 pub struct Allocator {
     pub exact: bool,
     pub frees_seen: bool,
+    pub windows: u64,
     pub lost_allocations: u64,
     pub hits: u64,
     pub cost_ns: u64,

@@ -133,6 +133,63 @@ fn with_the_allocator_lens_what_is_live_is_a_figure_as_well() -> Result<()> {
     watched.quit()
 }
 
+/// The line of our extension's source that is marked so.
+fn line_in_c(name: &str) -> Result<usize> {
+    let text = std::fs::read_to_string(resources::workspace().join("tests/programs/growth.c"))?;
+    let mark = format!("/* mark: {name} */");
+    let found = text.lines().position(|line| line.ends_with(&mark));
+    Ok(found.context("a marked line")? + 1)
+}
+
+#[test]
+fn with_native_the_function_that_grew_is_below_the_line_that_called_it() -> Result<()> {
+    resources::root()?;
+    let folder = tempfile::tempdir()?;
+    let extension = resources::growth_extension(folder.path(), resources::Symbols::Debug)?;
+    let extension = extension.to_str().context("a readable path")?;
+    let mut target = Target::start(&newest()?, "native_growth.py", &[extension])?;
+    let arguments = ["top", "--native", "--window", "200ms", &target.pid.to_string()];
+    let mut screen = Terminal::start(&mut memtrace::command(arguments)?, 160, 60)?;
+    screen.wait_for_words("● live")?;
+    let truth = target.go()?;
+    let at = |name| truth.mark(name).map(|mark| format!("native_growth.py:{}", mark.line));
+    let places: Vec<String> =
+        ["touching", "allocating", "reading", "deep"].map(at).into_iter().collect::<Result<_>>()?;
+    let text = screen.wait_for("all lines", |text| {
+        places.iter().all(|place| row(text, place).and_then(grown) == Some(8))
+    })?;
+    // The largest is the first below its line.
+    let below = |place: &str| {
+        let rows = text.lines().skip_while(|line| !line.contains(place));
+        rows.skip(1).find(|line| line.contains('↳')).context("no native function")
+    };
+    let touch = format!("↳ touch (growth) growth.c:{}", line_in_c("touching")?);
+    for (place, words, called_as) in [
+        (&places[0], touch.as_str(), "as grow_touching"),
+        // memset, by whichever name libc has for it on this processor.
+        (&places[1], "(libc)", "as grow_allocating"),
+        (&places[2], "(libc)", "as grow_reading"),
+        (&places[3], touch.as_str(), "as grow_deep"),
+    ] {
+        let native = below(place)?;
+        ensure!(native.contains(words), "{place}: not {words}: {native}\n{text}");
+        ensure!(native.contains(called_as), "{place}: not {called_as}: {native}\n{text}");
+        let figure = native.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+        ensure!(figure.is_some_and(|mib| (7.6..8.1).contains(&mib)), "{place}: {native}");
+    }
+    // In full on the page of details; and they can be hidden.
+    screen.press(&format!("/{}\rd", places[0]))?;
+    let detail = screen.wait_for_words("Native, in MiB")?;
+    ensure!(detail.contains("growth.abi3.so") && detail.contains("/growth.c:"), "{detail}");
+    screen.press("\x1bn")?;
+    screen
+        .wait_for("no native function", |text| text.contains(&places[0]) && !text.contains('↳'))?;
+    screen.press("q")?;
+    let (status, below) = screen.ended()?;
+    ensure!(status.code() == Some(0), "{status}: {below}");
+    Ok(())
+}
+
 #[test]
 fn enter_opens_a_line_to_its_callers_and_closes_it() -> Result<()> {
     let mut watched = Watched::start(WIDE)?;

@@ -150,7 +150,9 @@ impl Allocated {
     }
 
     /// Between what the true number of allocations, and of bytes, lies with a probability of 95 %.
-    /// `None` where it can't be told: also of bytes that no window has shown.
+    /// `None` where it can't be told: with fewer than two windows that stand for more than themselves (a
+    /// short trace, or one whose windows cost so much that the first pause has not ended), and of bytes
+    /// that no window has shown.
     #[must_use]
     pub fn interval(&self, lens: &Lens) -> [Option<(f64, f64)>; 2] {
         let count = self.bounds(lens, self.all.count as f64, |blocks| blocks.count as f64);

@@ -58,7 +58,7 @@ pub(crate) fn expand_tabs(text: &str) -> Cow<'_, str> {
 }
 
 /// `text` in lines of at most `columns` cells, broken at blanks; a longer word stays whole.
-pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {

@@ -13,6 +13,7 @@ use inferno::flamegraph::{Options, TextTruncateDirection, from_lines};
 use super::balance;
 use super::figures::{count, duration};
 use super::measure::Measure;
+use super::remarks;
 use super::stacks::{self, StackOptions};
 use crate::profile::Profile;
 
@@ -57,14 +58,17 @@ fn title(profile: &Profile, measure: Measure) -> String {
         Measure::Live => "live bytes",
     };
     let processes = count(profile.processes.len() as u64, "process", "processes");
-    format!("memtrace: {what} by line, {processes}, {}", duration(profile.duration))
+    let brief = remarks::in_brief(profile, measure);
+    format!("memtrace: {what} by line{brief}, {processes}, {}", duration(profile.duration))
 }
 
-/// The law by process. Nothing of a target's is in it: it stands in a comment of the file.
+/// The law by process, and what is estimated. Nothing of a target's is in it: it stands in a comment of the file.
 fn notes(profile: &Profile) -> String {
-    let law = profile.processes.iter();
-    let law = law.map(|process| format!("process {}: {}", process.pid, balance::in_bytes(process)));
-    law.collect::<Vec<_>>().join("; ")
+    let notes = profile.processes.iter().flat_map(|process| {
+        let law = std::iter::once(balance::in_bytes(process));
+        law.chain(remarks::of(process)).map(move |note| format!("process {}: {note}", process.pid))
+    });
+    notes.collect::<Vec<_>>().join("; ")
 }
 
 /// Without a stack there is no graph, but still an answer.

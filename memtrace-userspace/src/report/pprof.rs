@@ -17,6 +17,7 @@ use self::builder::Builder;
 use self::schema::{Label, Sample};
 use super::balance;
 use super::measure::Measure;
+use super::remarks;
 use super::stacks::{self, Stack, What, names};
 use crate::profile::{ProcessProfile, Profile};
 
@@ -108,7 +109,7 @@ pub fn unit(measure: Measure) -> &'static str {
 fn add(builder: &mut Builder, process: &ProcessProfile, measures: &[Measure], reader: Reader) {
     let (pid, command) = (process.pid.to_string(), names::command(process));
     builder.comment(&format!("process {pid} ({command}): {}", balance::in_bytes(process)));
-    for note in &process.notes {
+    for note in process.notes.iter().chain(&remarks::of(process)) {
         builder.comment(&format!("process {pid}: {note}"));
     }
     let mapping = builder.mapping(process.command.first().map_or("", String::as_str));

@@ -2,7 +2,8 @@
 //!
 //! The collector's lists are doubly linked, so each step is checked by the link back. A target
 //! that runs changes them meanwhile: what doesn't fit is read again, then followed if an object
-//! of a known kind is there, and told; otherwise the list is given up, and told. Strings, numbers
+//! of a known kind is there, and told; otherwise what is behind is reached from the list's end, or the
+//! list is given up, and told. A target that is held may be in the middle of a step, too. Strings, numbers
 //! and arrays of bytes are not tracked, and so not here.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -28,6 +29,8 @@ const TORN_LIMIT: u64 = 10_000;
 const TRAIL: usize = 4096;
 /// How often.
 const RESUMED_LIMIT: usize = 1000;
+/// Objects that are counted from a list's end, to where it could not be gone on with: 64 MiB of ours.
+const BACKWARD_LIMIT: usize = 1 << 22;
 /// Low bits of both links are flags of the collector (`Include/internal/pycore_gc.h`).
 const FLAGS: u64 = 3;
 
@@ -175,7 +178,7 @@ impl Walk<'_> {
 
     fn list(&mut self, head: Head) {
         let Head { address: head, permanent } = head;
-        let mut previous = head;
+        let (mut before, mut previous) = (head, head);
         let mut torn = 0;
         let mut trail = VecDeque::new();
         let mut resumed = 0;
@@ -190,23 +193,30 @@ impl Walk<'_> {
                     return;
                 }
                 self.torn_links += 1;
-                if self.is_last(head, previous) {
+                if self.is_last(head, before, previous) {
                     return;
                 }
                 // What was here has died. Some that were met on the way are still alive.
                 resumed += 1;
-                match self.resume(&mut trail).filter(|_| resumed <= RESUMED_LIMIT) {
-                    Some(link) => (previous, at) = link,
-                    None => {
+                let met = trail.clone();
+                let Some(link) = self.resume(&mut trail).filter(|_| resumed <= RESUMED_LIMIT)
+                else {
+                    if !self.backward(head, permanent, &met) {
                         self.lists_cut += 1;
-                        return;
                     }
-                }
+                    return;
+                };
+                before = previous;
+                (previous, at) = link;
                 continue;
             };
             if node.prev != previous {
                 torn += 1;
                 self.torn_links += 1;
+                // An object that is moved here from another list still leads there.
+                if self.is_last(head, before, previous) {
+                    return;
+                }
             }
             let give_up = torn > TORN_LIMIT && !self.collecting;
             if give_up || self.objects >= OBJECTS_LIMIT {
@@ -218,19 +228,50 @@ impl Walk<'_> {
                 trail.pop_front();
             }
             trail.push_back(at);
+            before = previous;
             previous = at;
             at = node.next;
         }
     }
 
     /// Whether the list ends with this object, or with the one before it: a new object is linked to
-    /// the last one before it is linked to the head (`_PyObject_GC_TRACK`).
-    fn is_last(&self, head: u64, object: u64) -> bool {
+    /// the last one before it is linked back, or to the head (`_PyObject_GC_TRACK`).
+    fn is_last(&self, head: u64, before: u64, object: u64) -> bool {
         self.blocks.forget(head);
         self.blocks.forget(object);
         let back = |at: u64| self.blocks.read_u64(at.wrapping_add(8)).map(|back| back & !FLAGS);
         let last = back(head);
-        last.is_some() && (last == Some(object) || last == back(object))
+        // An empty list's head points to itself.
+        let is_before = before != object && last == Some(before);
+        last.is_some() && (last == Some(object) || is_before || last == back(object))
+    }
+
+    /// Counts from the list's end to an object that was met. Nothing, if it does not lead to one: an
+    /// object that leaves its list may lead nowhere before those around it lead past it.
+    fn backward(&mut self, head: u64, permanent: bool, met: &VecDeque<u64>) -> bool {
+        let met: HashSet<u64> = met.iter().copied().collect();
+        let mut found = Vec::new();
+        let mut following = head;
+        self.blocks.forget(head);
+        let mut back = self.blocks.read_u64(head.wrapping_add(8)).map(|back| back & !FLAGS);
+        while let Some(at) = back.filter(|at| !self.heads.contains(at)) {
+            if met.contains(&at) {
+                for (at, index) in found {
+                    self.add(at, index, permanent);
+                }
+                return true;
+            }
+            let known = self.node(at).filter(|node| node.next == following);
+            let Some(node) = known else { return false };
+            let Some(index) = self.types.at(self.blocks, node.of_type) else { return false };
+            if found.len() >= BACKWARD_LIMIT {
+                return false;
+            }
+            found.push((at, index));
+            following = at;
+            back = Some(node.prev);
+        }
+        false
     }
 
     /// The last object of the trail that is still in a list, and the one behind it, which was not

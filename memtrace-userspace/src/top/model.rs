@@ -15,6 +15,7 @@ pub mod callers;
 pub mod choice;
 pub mod key;
 pub mod margin;
+pub mod natives;
 mod press;
 pub mod processes;
 pub mod recent;
@@ -23,9 +24,10 @@ pub mod totals;
 
 pub use choice::{Choice, Measure, Order, Scope};
 pub use key::{Key, Request};
+pub use natives::{NativeName, NativeSum, Natives};
 pub use processes::{ProcessRow, Refused};
 pub use recent::{Life, Recent, Subject};
-pub use rows::{Fold, Row, RowKey, Rows};
+pub use rows::{Below, Fold, Row, RowKey, Rows};
 
 /// A trace that says nothing for so many windows, and for so long, is worth a word.
 const STALE: (u64, Nanos) = (3, Nanos(3_000_000_000));
@@ -40,6 +42,8 @@ pub struct Picture {
     pub profile: Arc<Profile>,
     /// The windows before it.
     pub recent: Recent,
+    /// Native functions, with `--native`.
+    pub natives: Arc<Natives>,
 }
 
 impl Picture {
@@ -142,7 +146,8 @@ impl Screen {
     pub fn take(&mut self, profile: Arc<Profile>) {
         let mut recent = self.live.take().map_or_else(Recent::default, |live| live.recent);
         recent.take(&profile);
-        self.live = Some(Picture { profile, recent });
+        let natives = Arc::new(Natives::of(&profile));
+        self.live = Some(Picture { profile, recent, natives });
         self.waited = Nanos(0);
     }
 

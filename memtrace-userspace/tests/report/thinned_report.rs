@@ -1,7 +1,11 @@
 //! Where not every stack was walked: what was measured adds up, and estimates stand beside it.
 
 use memtrace::profile::{Estimate, Memory, ProcessProfile, Reason, lines_of};
-use memtrace::report::{Measure, TableOptions, csv, json, table};
+use memtrace::report::html::{self, HtmlOptions};
+use memtrace::report::plot::{self, PlotOptions};
+use memtrace::report::{
+    Measure, StackOptions, TableOptions, csv, flamegraph, folded, json, pprof, table,
+};
 
 use super::build::line;
 use super::build::{mib, process, profile, stack, unattributed};
@@ -68,6 +72,40 @@ fn json_and_csv_have_estimates_and_intervals() {
     assert_eq!(of_line[column("estimated_bytes")], mib(64.0).0.to_string());
     assert_eq!(of_line[column("estimated_low_bytes")], low.to_string());
     assert_eq!(of_line[column("estimated_high_bytes")], high.to_string());
+}
+
+/// What forms without estimates say of figures that are not whole.
+const REMARK: &str = "the stacks of 2.5 % of its changes of RSS were walked";
+
+#[test]
+fn forms_without_estimates_say_that_lines_have_what_was_walked() {
+    let profile = profile(vec![thinned()]);
+    let options = StackOptions::default();
+    let printed = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let folded = printed(&|out| folded::write(out, &profile, &options).unwrap());
+    let remark = folded.lines().find(|line| line.starts_with("# ") && line.contains(REMARK));
+    assert!(remark.is_some_and(|it| it.contains("80.000 MiB of what the others")), "{folded}");
+    let graph = printed(&|out| flamegraph::write(out, &profile, &options).unwrap());
+    let comment = graph.split("<!--").find(|comment| comment.contains(REMARK)).unwrap();
+    assert!(!comment.split("-->").next().unwrap().contains("--"), "{comment}");
+    assert!(graph.contains("by line (as measured: not every stack was walked)"), "{graph}");
+    // Changes are all counted.
+    let events = StackOptions { measure: Measure::Events, ..options };
+    let graph = printed(&|out| flamegraph::write(out, &profile, &events).unwrap());
+    assert!(graph.contains("changes of RSS by line, 1 process"), "{graph}");
+    let page = printed(&|out| {
+        html::write(out, &profile, &Default::default(), &HtmlOptions::default()).unwrap();
+    });
+    assert!(page.contains(REMARK), "the page says nothing");
+    let proto = pprof::for_store(&profile, Measure::Net);
+    assert!(String::from_utf8_lossy(&proto).contains(REMARK), "no comment of pprof says it");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plot = printed(&|out| plot::write_text(out, &profile, &PlotOptions::default()).unwrap());
+    assert!(words(&plot).contains(REMARK), "{plot}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod callers;
 mod keys;
 mod lens;
+mod natives;
 mod rates;
 mod rows;
 

@@ -7,6 +7,7 @@ use crate::report::figures::{count, duration, mib, mib_unit};
 use crate::report::grid::{Grid, Spec, emphasis};
 use crate::report::json::rfc3339;
 use crate::report::printable;
+use crate::report::remarks;
 use crate::units::Bytes;
 
 /// What to show, and how wide.
@@ -58,7 +59,13 @@ fn side(out: &mut dyn Write, letter: &str, side: &Side<'_>) -> io::Result<()> {
         rfc3339(side.profile.started_at),
         duration(side.profile.duration),
         programs.join(", ")
-    )
+    )?;
+    for process in &side.profile.processes {
+        if let Some(remark) = remarks::of_walks(process) {
+            writeln!(out, "   process {}: {remark}", process.pid)?;
+        }
+    }
+    Ok(())
 }
 
 /// Each side's law, from top to bottom.

@@ -16,6 +16,7 @@ use super::texts::{TextNumber, Texts};
 use crate::profile::{LineFigures, ProcessProfile, StackFigures};
 use crate::report::SourceText;
 use crate::report::figures::{mib_of, thousandths};
+use crate::report::remarks;
 use crate::report::table::{TableOptions, law, summary};
 use crate::units::{Bytes, Nanos};
 
@@ -98,7 +99,12 @@ pub(super) fn summary(texts: &mut Texts, process: &ProcessProfile) -> Summary {
         lost: process.lost_bytes,
         probe_ns: process.overhead.probe,
         userspace_cpu_ns: process.overhead.userspace_cpu,
-        notes: process.notes.iter().map(|note| texts.name(note)).collect(),
+        notes: process
+            .notes
+            .iter()
+            .chain(&remarks::of(process))
+            .map(|note| texts.name(note))
+            .collect(),
         full: None,
     }
 }

@@ -8,6 +8,7 @@ use super::PlotOptions;
 use crate::profile::{ProcessProfile, Profile};
 use crate::report::course::{Course, total};
 use crate::report::figures::{count, mib_unit};
+use crate::report::remarks;
 use crate::units::{Bytes, Nanos};
 
 /// The processes shown, and the rest.
@@ -57,6 +58,9 @@ impl<'a> Choice<'a> {
                 ));
             } else if course.peak_time().is_none() {
                 notes.push(format!("Process {pid}: the time of its peak is not known."));
+            }
+            if let Some(remark) = remarks::of_walks(course.process) {
+                notes.push(format!("Process {pid}: {remark}."));
             }
             let below = course.below_zero();
             if below > 0 {

@@ -48,12 +48,13 @@ pub(in crate::report) fn summary(out: &mut dyn Write, process: &ProcessProfile) 
     } else {
         let [interval, _] = all.interval(lens);
         let interval = match interval {
-            Some((low, high)) => format!("{low:.0} to {high:.0}"),
-            None => "unknown".to_owned(),
+            Some((low, high)) => format!("{low:.0} to {high:.0} with 95 %"),
+            // One window can't tell by how much windows differ.
+            None => "too few windows to tell how far off; trace longer".to_owned(),
         };
         writeln!(
             out,
-            "  Allocator about {} allocations ({interval} with 95 %) of {}",
+            "  Allocator about {} allocations ({interval}) of {}",
             all.all.count,
             mib_unit(all.all.bytes),
         )?;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::TableOptions;
-use crate::profile::{NativeFrame, Place, ProcessProfile, Unattributed};
+use crate::profile::{NativeCall, Place, ProcessProfile, Unattributed};
 use crate::report::figures::{count, mib, mib_unit};
 use crate::report::grid::{Grid, Spec, emphasis};
 use crate::report::printable;
@@ -20,14 +20,6 @@ use crate::units::Bytes;
 enum Caller<'a> {
     Line(&'a str, u32),
     Row(&'a str, &'a str),
-}
-
-/// Where memory grew, and what Python had called.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Ends<'a> {
-    leaf: &'a str,
-    library: &'a str,
-    outermost: &'a str,
 }
 
 #[derive(Default)]
@@ -62,13 +54,13 @@ pub(super) fn write(
     for (caller, ends, sum) in shown {
         let mut cells = [sum.net, sum.grown, sum.resident].map(mib).to_vec();
         cells.push(sum.events.to_string());
-        let Ends { leaf, library, outermost } = ends;
-        // `libc.so.6`, `_multiarray_umath.cpython-312-x86_64-linux-gnu.so`
-        let library = library.split('.').next().unwrap_or_default();
-        let named =
-            if library.is_empty() { (*leaf).to_owned() } else { format!("{leaf} ({library})") };
+        let NativeCall { function, called_as, .. } = ends;
+        let named = match ends.short_library() {
+            "" => (*function).to_owned(),
+            library => format!("{function} ({library})"),
+        };
         cells.push(printable(&named).into_owned());
-        cells.push(printable(outermost).into_owned());
+        cells.push(printable(called_as).into_owned());
         cells.push(match caller {
             Caller::Line(file, line) => format!("{}:{line}", printable(file)),
             Caller::Row(reason, "") => (*reason).to_owned(),
@@ -86,11 +78,11 @@ pub(super) fn write(
     Ok(())
 }
 
-fn rows(process: &ProcessProfile) -> Vec<(Caller<'_>, Ends<'_>, Sum)> {
-    let mut sums: HashMap<(Caller<'_>, Ends<'_>), Sum> = HashMap::new();
+fn rows(process: &ProcessProfile) -> Vec<(Caller<'_>, NativeCall<'_>, Sum)> {
+    let mut sums: HashMap<(Caller<'_>, NativeCall<'_>), Sum> = HashMap::new();
     for stack in process.stacks.iter().filter(|stack| !stack.native.is_empty()) {
         let caller = stack.frames.first().map_or(Caller::Line("", 0), caller);
-        let sum = sums.entry((caller, ends(&stack.native))).or_default();
+        let sum = sums.entry((caller, NativeCall::of(&stack.native))).or_default();
         sum.net += stack.net().total();
         sum.grown += stack.grown.total();
         sum.resident += stack.resident;
@@ -100,7 +92,7 @@ fn rows(process: &ProcessProfile) -> Vec<(Caller<'_>, Ends<'_>, Sum)> {
         let Unattributed { reason, name, native, .. } = row;
         for part in native {
             let caller = Caller::Row(reason.as_str(), name);
-            let sum = sums.entry((caller, ends(&part.frames))).or_default();
+            let sum = sums.entry((caller, NativeCall::of(&part.frames))).or_default();
             let net = part.net.total();
             sum.net += net;
             sum.grown += net;
@@ -114,41 +106,3 @@ fn rows(process: &ProcessProfile) -> Vec<(Caller<'_>, Ends<'_>, Sum)> {
 fn caller(place: &Arc<Place>) -> Caller<'_> {
     Caller::Line(&place.file, place.line)
 }
-
-/// Both ends of a chain of calls. How CPython comes to call an extension is left out.
-fn ends(frames: &[Arc<NativeFrame>]) -> Ends<'_> {
-    let Some(leaf) = frames.first() else { return Ends::default() };
-    let any = |names: &[&str], library: &str| names.iter().any(|name| library.starts_with(name));
-    let is_extension = |frame: &Arc<NativeFrame>| !any(&INTERPRETER, &frame.library);
-    let is_libc = |frame: &Arc<NativeFrame>| any(&LIBC, &frame.library);
-    let is_call = |frame: &Arc<NativeFrame>| any(&CALLS, &frame.function);
-    // The outermost function of an extension; of CPython's own where only libc is above it.
-    let of_extension = |frame: &&Arc<NativeFrame>| is_extension(frame) && !is_libc(frame);
-    let outermost = frames
-        .iter()
-        .rfind(|frame| of_extension(frame) && !is_call(frame))
-        .or_else(|| frames.iter().rfind(|frame| !is_call(frame)))
-        .or(frames.last());
-    Ends {
-        leaf: &leaf.function,
-        library: &leaf.library,
-        outermost: outermost.map_or("", |frame| &frame.function),
-    }
-}
-
-const INTERPRETER: [&str; 2] = ["libpython", "python"];
-/// How calls of any function are made.
-const CALLS: [&str; 11] = [
-    "PyObject_Vectorcall",
-    "PyObject_Call",
-    "_PyObject_",
-    "_PyVectorcall_",
-    "_PyFunction_",
-    "cfunction_",
-    "method_vectorcall",
-    "type_call",
-    "object_vacall",
-    "wrapperdescr_",
-    "dispatcher_vectorcall",
-];
-const LIBC: [&str; 3] = ["libc.so", "libc-", "ld-linux"];

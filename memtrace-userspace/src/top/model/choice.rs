@@ -48,7 +48,7 @@ impl Measure {
 }
 
 /// Whether what a line calls counts for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scope {
     /// The line alone: what happened while it was the innermost one.
     #[default]
@@ -132,6 +132,8 @@ pub struct Choice {
     pub filter: String,
     /// Rows of this process only.
     pub only: Option<Life>,
+    /// Native functions below the rows that called them.
+    pub natives: bool,
 }
 
 impl Default for Choice {
@@ -143,6 +145,7 @@ impl Default for Choice {
             span: SPANS[0],
             filter: String::new(),
             only: None,
+            natives: true,
         }
     }
 }

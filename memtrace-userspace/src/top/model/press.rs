@@ -89,6 +89,7 @@ impl Screen {
             }
             Key::Escape => self.step_back(),
             Key::Char('d') => self.open_detail(),
+            Key::Char('n') => self.toggle_natives(),
             Key::Char('v') => return self.open_source(),
             _ => match self.focus {
                 Focus::Lines => self.press_in_lines(key),
@@ -96,6 +97,16 @@ impl Screen {
             },
         }
         None
+    }
+
+    fn toggle_natives(&mut self) {
+        if self.picture().is_none_or(|picture| picture.natives.is_empty()) {
+            self.say("No native function is known: `memtrace top --native` shows them.");
+            return;
+        }
+        self.choice.natives = !self.choice.natives;
+        self.selected =
+            self.selected.take().map(|key| if key.below.is_some() { key.root() } else { key });
     }
 
     /// Takes back one thing: the chosen process, else the filter.
@@ -132,7 +143,7 @@ impl Screen {
         match (key, row.fold) {
             (Key::Enter | Key::Right, Fold::Closed) => self.open(row),
             (Key::Enter | Key::Left, Fold::Open) => self.close(&row.key),
-            (Key::Left, _) if !row.key.callers.is_empty() => self.selected = Some(row.key.root()),
+            (Key::Left, _) if row.key != row.key.root() => self.selected = Some(row.key.root()),
             (Key::Enter, Fold::None) if row.key.place().is_none() => {
                 self.say("No line answers for this: it has no callers.");
             }
@@ -141,11 +152,10 @@ impl Screen {
     }
 
     fn open(&mut self, row: &Row) {
+        let before = self.rows().rows.len();
         self.opened.insert(row.key.clone());
         self.selected = Some(row.key.clone());
-        let rows = self.rows().rows;
-        let at = self.selected(&rows);
-        if rows.get(at + 1).is_none_or(|below| below.key.callers.len() <= row.key.callers.len()) {
+        if self.rows().rows.len() == before {
             self.opened.remove(&row.key);
             self.say("Nobody calls this line: its stacks begin here.");
         }

@@ -2,16 +2,20 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Picture;
 use super::callers::{self, Caller};
 use super::choice::{Choice, Measure, Order, Scope};
+use super::natives::{NativeName, NativeSum};
 use super::recent::{Life, Subject};
 use crate::profile::{Ending, LineFigures, Place, ProcessProfile};
 use crate::units::Bytes;
 
 /// Callers that are shown at once while there is only one to each.
 const CHAIN: usize = 8;
+/// Native functions below a row that is not opened.
+const NATIVES: usize = 3;
 
 /// Which row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,6 +26,17 @@ pub struct RowKey {
     pub subject: Subject,
     /// Of a caller's row: who calls, from the subject outwards; else empty.
     pub callers: Vec<Caller>,
+    /// Of a row for what the subject called in native code.
+    pub below: Option<Below>,
+}
+
+/// What a row that stands for native functions stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Below {
+    /// This one.
+    Native(Arc<NativeName>),
+    /// Those that have no row of their own.
+    Others,
 }
 
 impl RowKey {
@@ -39,7 +54,7 @@ impl RowKey {
     /// The row of the line that this one is a caller of.
     #[must_use]
     pub fn root(&self) -> Self {
-        Self { callers: Vec::new(), ..self.clone() }
+        Self { callers: Vec::new(), below: None, ..self.clone() }
     }
 }
 
@@ -69,6 +84,10 @@ pub struct Row {
     pub fold: Fold,
     /// How far to the right.
     pub depth: usize,
+    /// Native functions that it stands for.
+    pub natives: usize,
+    /// Of a native function: its source lines, as far as they are known.
+    pub places: Vec<(String, u32)>,
 }
 
 /// All rows, and what the filter keeps from view.
@@ -92,7 +111,7 @@ pub fn rows(picture: &Picture, choice: &Choice, opened: &HashSet<RowKey>) -> Row
     for process in processes(picture, choice) {
         for row in of_process(picture, process, choice) {
             let value = row.value.unwrap_or(Bytes::ZERO);
-            if choice.admits(&text(&row.key)) {
+            if choice.admits(&text(picture, choice, &row.key)) {
                 rows.shown += value;
                 tops.push((row, process));
             } else {
@@ -107,7 +126,9 @@ pub fn rows(picture: &Picture, choice: &Choice, opened: &HashSet<RowKey>) -> Row
             row.fold = if opened.contains(&row.key) { Fold::Open } else { Fold::Closed };
         }
         let (key, open) = (row.key.clone(), row.fold == Fold::Open);
+        let natives = natives(picture, choice, &row, open);
         rows.rows.push(row);
+        rows.rows.extend(natives);
         if open {
             push_callers(&mut rows.rows, process, choice, opened, &key, 0, 0);
         }
@@ -148,7 +169,9 @@ fn of_process(picture: &Picture, process: &ProcessProfile, choice: &Choice) -> V
             events,
             fold: Fold::None,
             depth: 0,
-            key: RowKey { life, subject, callers: Vec::new() },
+            natives: 0,
+            places: Vec::new(),
+            key: RowKey { life, subject, callers: Vec::new(), below: None },
         }
     };
     let events = |line: &LineFigures| match choice.scope {
@@ -218,6 +241,8 @@ fn push_callers(
                 (true, false, false) => Fold::Closed,
             },
             depth,
+            natives: 0,
+            places: Vec::new(),
             key: key.clone(),
         });
         if unfolds {
@@ -227,10 +252,52 @@ fn push_callers(
     }
 }
 
+/// The rows below a row for what it called in native code, largest first: all of them where it is
+/// open, else the largest that come to anything. As far as native frames are known they add up to it.
+fn natives(picture: &Picture, choice: &Choice, row: &Row, open: bool) -> Vec<Row> {
+    if !choice.natives {
+        return Vec::new();
+    }
+    let RowKey { life, subject, .. } = &row.key;
+    let all = picture.natives.below(choice.scope, *life, subject).iter();
+    let mut all: Vec<&NativeSum> =
+        all.filter(|native| open || native.get(choice.measure) != Bytes::ZERO).collect();
+    all.sort_by(|a, b| {
+        let rank = |native: &NativeSum| (native.get(choice.measure), native.events);
+        rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name))
+    });
+    // A single other one has a row of its own instead.
+    let shown = if open || all.len() <= NATIVES + 1 { all.len() } else { NATIVES };
+    let (shown, others) = all.split_at(shown);
+    let below = |below: Below, of: &[&NativeSum]| Row {
+        value: row.value.map(|_| of.iter().map(|native| native.get(choice.measure)).sum()),
+        per_minute: None,
+        events: of.iter().map(|native| native.events).sum(),
+        fold: Fold::None,
+        depth: 1,
+        natives: of.len(),
+        places: of.first().map_or_else(Vec::new, |native| native.places.clone()),
+        key: RowKey { below: Some(below), ..row.key.clone() },
+    };
+    let mut rows: Vec<Row> = shown
+        .iter()
+        .map(|native| below(Below::Native(Arc::clone(&native.name)), &[*native]))
+        .collect();
+    if !others.is_empty() {
+        rows.push(below(Below::Others, others));
+    }
+    rows
+}
+
 /// What the filter looks at.
-fn text(key: &RowKey) -> String {
-    match &key.subject {
+fn text(picture: &Picture, choice: &Choice, key: &RowKey) -> String {
+    let mut text = match &key.subject {
         Subject::Line(place) => format!("{}:{} {}", place.file, place.line, place.function),
         Subject::Unattributed { reason, name } => format!("{}: {name}", reason.as_str()),
+    };
+    for native in picture.natives.below(choice.scope, key.life, &key.subject) {
+        let NativeName { function, library, called_as, .. } = &*native.name;
+        text.push_str(&format!(" {function} {library} {called_as}"));
     }
+    text
 }

@@ -80,21 +80,41 @@ pub(super) fn of_stack(stack: &StackFigures, measure: Measure) -> Bytes {
     }
 }
 
+/// Which line of a process's profile a place is.
+pub(super) struct LineIndex<'a> {
+    index: HashMap<&'a Place, usize>,
+    /// Looking a place up means hashing its names, and stacks share their places: once for each.
+    known: HashMap<*const Place, Option<usize>>,
+}
+
+impl<'a> LineIndex<'a> {
+    pub(super) fn of(process: &'a ProcessProfile) -> Self {
+        let lines = process.lines.iter().enumerate();
+        let index = lines.map(|(at, line)| (&*line.place, at)).collect();
+        Self { index, known: HashMap::new() }
+    }
+
+    pub(super) fn at(&mut self, place: &Arc<Place>) -> Option<usize> {
+        let Self { index, known } = self;
+        *known.entry(Arc::as_ptr(place)).or_insert_with(|| index.get(&**place).copied())
+    }
+
+    /// The lines on a stack, each once.
+    pub(super) fn lines_on(&mut self, stack: &StackFigures, lines: &mut Vec<usize>) {
+        lines.clear();
+        lines.extend(stack.frames.iter().filter_map(|place| self.at(place)));
+        lines.sort_unstable();
+        lines.dedup();
+    }
+}
+
 /// The totals of a process's lines, in their order.
 pub(super) fn of_lines(process: &ProcessProfile) -> Vec<Totals> {
-    let lines = process.lines.iter().enumerate();
-    let index: HashMap<&Place, usize> = lines.map(|(at, line)| (&*line.place, at)).collect();
-    // Looking a place up means hashing its names, and stacks share their places: once for each.
-    let mut known: HashMap<*const Place, Option<usize>> = HashMap::new();
+    let mut index = LineIndex::of(process);
     let mut grown = vec![Bytes::ZERO; process.lines.len()];
     let mut on_stack = Vec::new();
     for stack in &process.stacks {
-        on_stack.clear();
-        on_stack.extend(stack.frames.iter().filter_map(|place| {
-            *known.entry(Arc::as_ptr(place)).or_insert_with(|| index.get(&**place).copied())
-        }));
-        on_stack.sort_unstable();
-        on_stack.dedup();
+        index.lines_on(stack, &mut on_stack);
         for at in &on_stack {
             grown[*at] += stack.grown.total();
         }

@@ -4,11 +4,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::cells::{Cells, signed};
+use super::lines::source_line;
 use super::palette::Palette;
 use crate::profile::{Allocated, LineFigures, Memory, ProcessProfile};
 use crate::report::figures::{count, duration, mib, mib_unit};
+use crate::report::fit::wrapped;
+use crate::report::remarks;
 use crate::report::table::{command_line, ending};
-use crate::top::model::{Life, Measure, Picture, RowKey, Scope, Screen, Subject};
+use crate::top::model::{Life, Measure, NativeSum, Picture, RowKey, Scope, Screen, Subject};
 use crate::units::Bytes;
 
 /// Columns of a figure, and of the words before it, at most and at least.
@@ -125,8 +128,54 @@ impl Page<'_> {
             mib_unit(line.released)
         );
         lines.push(self.fact("Also", &also));
+        if let Some(thinned) = self.process.thinned() {
+            for (scope, of) in
+                [("self", thinned.of_self(line)), ("cumulative", thinned.of_cumulative(line))]
+            {
+                let (low, high) = of.interval;
+                let text = format!(
+                    "{scope} net about {}, 95 %: {} to {}",
+                    mib_unit(of.bytes),
+                    mib(low),
+                    mib(high)
+                );
+                lines.push(self.fact("Estimate", &text));
+            }
+        }
         self.blocks(lines, &line.self_allocated);
+        self.natives(lines, subject);
         lines.push(Line::default());
+    }
+
+    /// What of the line's own figures was in native functions: each with its library, its source lines
+    /// and as what it was called.
+    fn natives(&self, lines: &mut Vec<Line<'static>>, subject: &Subject) {
+        let mut natives: Vec<_> =
+            self.picture.natives.below(Scope::Own, self.life, subject).iter().collect();
+        if natives.is_empty() {
+            return;
+        }
+        let rank = |native: &NativeSum| (native.get(Measure::Net), native.get(Measure::Grown));
+        natives.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name)));
+        self.heads(lines, "Native, in MiB", ["Net", "Grown", "Returned", "Resident"]);
+        for native in natives {
+            let (net, grown) = (native.get(Measure::Net), native.get(Measure::Grown));
+            let figures = [net, grown, grown - net, native.get(Measure::Resident)];
+            lines.push(self.figures(&native.name.function, figures, false));
+            let library = match native.name.library.as_str() {
+                "" => "code made at run time",
+                library => library,
+            };
+            lines.push(self.fact("  in", library));
+            let places = native.places.iter();
+            let places: Vec<_> = places.map(|(file, line)| source_line(file, *line)).collect();
+            if !places.is_empty() {
+                lines.push(self.fact("  at", &places.join(", ")));
+            }
+            if native.name.called_as != native.name.function {
+                lines.push(self.fact("  as", &native.name.called_as));
+            }
+        }
     }
 
     fn process(&self, lines: &mut Vec<Line<'static>>) {
@@ -153,6 +202,12 @@ impl Page<'_> {
             ),
         };
         lines.push(self.fact("Events", &format!("{}, {lost}", process.events)));
+        for remark in remarks::of(process) {
+            for (row, part) in wrapped(&remark, self.columns.saturating_sub(12)).iter().enumerate()
+            {
+                lines.push(self.fact(if row == 0 { "Measured" } else { "" }, part));
+            }
+        }
         let cost = self.picture.recent.cost(self.life, self.span);
         let overhead = process.overhead;
         lines.push(self.fact(

@@ -5,10 +5,11 @@ use ratatui::text::{Line, Span};
 use super::cells::Cells;
 use super::palette::Palette;
 use super::{law, lines, processes};
+use crate::profile::ProcessProfile;
 use crate::report::figures::{count, mib, mib_unit};
 use crate::report::fit::{cut_end, width};
 use crate::report::printable;
-use crate::top::model::{Focus, Page, Rows, Screen};
+use crate::top::model::{Focus, Measure, Page, Picture, Rows, Screen};
 use crate::units::Nanos;
 
 /// Columns from which on nothing is missing that is worth mentioning.
@@ -34,7 +35,8 @@ pub(super) fn head(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
     let rows = screen.processes();
     let choice = screen.choice();
     let number = count(rows.len() as u64, "process", "processes");
-    let what = format!("{} {}", choice.scope.as_str(), choice.measure.as_str());
+    let brief = screen.picture().map_or("", |picture| brief(picture, choice.measure));
+    let what = format!("{} {}{brief}", choice.scope.as_str(), choice.measure.as_str());
     let covered = screen.picture().map(|picture| picture.recent.covered(choice.span));
     let covered = covered.unwrap_or(Nanos(0)).seconds();
     let parts = [
@@ -54,6 +56,22 @@ pub(super) fn head(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
     cells.blanks(columns.saturating_sub(cells.used() + width(&state) + 1));
     cells.push(state, style);
     cells.line(columns, palette.plain())
+}
+
+/// What figures are where they are not the whole of what was counted.
+fn brief(picture: &Picture, measure: Measure) -> &'static str {
+    let any = |is: fn(&ProcessProfile) -> bool| picture.profile.processes.iter().any(is);
+    match measure {
+        Measure::Net | Measure::Grown | Measure::Resident => {
+            if any(|process| process.thinned().is_some()) { " of walked stacks" } else { "" }
+        }
+        Measure::Live | Measure::Allocated => {
+            let sampled = |process: &ProcessProfile| {
+                process.lens.as_ref().is_some_and(|lens| !lens.is_exact())
+            };
+            if any(sampled) { " (estimated)" } else { "" }
+        }
+    }
 }
 
 /// The law for the process of the selected row, and what a filter keeps from view.
@@ -104,6 +122,22 @@ fn filter(screen: &Screen, rows: &Rows, room: usize, palette: Palette) -> Line<'
     Line::from(Span::styled(cut_end(&text, room).into_owned(), palette.notice()))
 }
 
+/// The keys of the tables, the most needed first.
+const TABLES: [(&str, &str); 12] = [
+    ("?", "help"),
+    ("q", "quit"),
+    ("⏎", "callers"),
+    ("v", "source"),
+    ("d", "detail"),
+    ("/", "filter"),
+    ("p", "pause"),
+    ("g", "measure"),
+    ("c", "self/cumulative"),
+    ("o", "order"),
+    ("Tab", "processes"),
+    ("s", "save"),
+];
+
 /// The last line: what the user is told, or which keys do what.
 pub(super) fn foot(screen: &Screen, columns: usize, palette: Palette) -> Line<'static> {
     if let Some(message) = screen.message() {
@@ -133,24 +167,13 @@ pub(super) fn foot(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
             palette,
         ),
         None if columns < ENOUGH => no_room(columns, palette),
-        None => keys(
-            &[
-                ("?", "help"),
-                ("q", "quit"),
-                ("⏎", "callers"),
-                ("v", "source"),
-                ("d", "detail"),
-                ("/", "filter"),
-                ("p", "pause"),
-                ("g", "measure"),
-                ("c", "self/cumulative"),
-                ("o", "order"),
-                ("Tab", "processes"),
-                ("s", "save"),
-            ],
-            columns,
-            palette,
-        ),
+        None => {
+            let mut pairs = TABLES.to_vec();
+            if screen.picture().is_some_and(|picture| !picture.natives.is_empty()) {
+                pairs.insert(3, ("n", "native"));
+            }
+            keys(&pairs, columns, palette)
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use super::frame::missing;
 use super::palette::Palette;
 use super::trend::LEGEND;
 
-const KEYS: [(&str, &str); 18] = [
+const KEYS: [(&str, &str); 19] = [
     ("↑ ↓ j k", "move; also Page Up, Page Down, Home, End"),
     ("Enter", "open a line to its callers, or close it (also → ←)"),
+    ("n", "with --native: hide or show native functions (↳)"),
     ("v", "its source; n and N go to the next line with figures"),
     ("d", "the line and its process in full, with the sum"),
     ("Tab", "to the processes and back; Enter there: only this one"),

@@ -10,7 +10,7 @@ use crate::report::figures;
 use crate::report::fit::width;
 use crate::report::printable;
 use crate::top::model::callers::Caller;
-use crate::top::model::{Choice, Fold, Measure, Order, Picture, Row, RowKey, Scope, Subject};
+use crate::top::model::{Below, Choice, Fold, Measure, Order, Picture, Row, Scope, Subject};
 
 /// Columns of the screen from which on a column of the table is there.
 const WITH_TREND: usize = 60;
@@ -63,8 +63,8 @@ impl Columns {
             columns.place = left;
             return columns;
         }
-        let function = widest(&|row| row.key.place().map_or(0, |it| width(&it.function)), 8);
-        let place = widest(&|row| indent(row) + width(&name(&row.key)), 9);
+        let function = widest(&|row| width(&function(row)), 8);
+        let place = widest(&|row| indent(row) + width(&name(row)), 9);
         columns.function = function.min((left / 3).max(left.saturating_sub(place + 1)));
         columns.place = left.saturating_sub(columns.function + 1);
         columns
@@ -150,7 +150,7 @@ fn line(
 ) -> Line<'static> {
     let mut cells = Cells::new();
     let plain = palette.plain();
-    let caller = !row.key.callers.is_empty();
+    let caller = !row.key.callers.is_empty() || row.key.below.is_some();
     cells.push(if is_selected { "› " } else { "  " }.to_owned(), palette.bold());
     if columns.pid > 0 {
         cells.number(&row.key.life.pid.to_string(), columns.pid, plain);
@@ -182,24 +182,26 @@ fn trend_of(picture: &Picture, choice: &Choice, row: &Row, cells: usize) -> Stri
 
 /// File and line, with the callers' indent, and the function; or the reason over both.
 fn place(row: &Row, columns: &Columns, cells: &mut Cells) {
-    let fold = match row.fold {
-        Fold::None => "  ",
-        Fold::Closed => "▸ ",
-        Fold::Open => "▾ ",
+    let fold = match (row.fold, &row.key.below) {
+        (Fold::None, None) => "  ",
+        (Fold::Closed, _) => "▸ ",
+        (Fold::Open, _) => "▾ ",
+        (Fold::None, Some(_)) => "↳ ",
     };
     let indent = indent(row) - 2;
     cells.blanks(indent);
     cells.push(fold.to_owned(), Style::new());
     let columns_left = columns.place.saturating_sub(indent + 2);
     let both = columns_left + if columns.function > 0 { columns.function + 1 } else { 0 };
-    match row.key.place() {
-        Some(place) => {
-            cells.path(&name(&row.key), columns_left, Style::new());
-            if columns.function > 0 {
-                cells.text(&place.function, columns.function, Style::new());
-            }
-        }
-        None => cells.text(&name(&row.key), both, Style::new()),
+    let name = name(row);
+    let function = function(row);
+    if row.key.place().is_none() || function.is_empty() {
+        cells.text(&name, both, Style::new());
+        return;
+    }
+    cells.path(&name, columns_left, Style::new());
+    if columns.function > 0 {
+        cells.text(&function, columns.function, Style::new());
     }
 }
 
@@ -208,7 +210,11 @@ fn indent(row: &Row) -> usize {
     2 + 2 * row.depth.min(10)
 }
 
-fn name(key: &RowKey) -> String {
+fn name(row: &Row) -> String {
+    let key = &row.key;
+    if let Some(below) = &key.below {
+        return native(below, row);
+    }
     if key.callers.last() == Some(&Caller::Nobody) {
         return "(nobody: stacks begin here)".to_owned();
     }
@@ -221,6 +227,47 @@ fn name(key: &RowKey) -> String {
         (None, Subject::Line(_)) => String::new(),
     };
     printable(&name).into_owned()
+}
+
+/// `touch (growth) growth.c:31`
+fn native(below: &Below, row: &Row) -> String {
+    let name = match below {
+        Below::Others => format!("{} more native functions", row.natives),
+        Below::Native(name) => {
+            let library = match name.short_library.as_str() {
+                "" => String::new(),
+                library => format!(" ({library})"),
+            };
+            let place = match &row.places[..] {
+                [] => String::new(),
+                [(file, line), others @ ..] => {
+                    let file = file.rsplit('/').next().unwrap_or_default();
+                    let more = if others.is_empty() { "" } else { ", …" };
+                    format!(" {}{more}", source_line(file, *line))
+                }
+            };
+            format!("{}{library}{place}", name.function)
+        }
+    };
+    printable(&name).into_owned()
+}
+
+/// A line may be missing where its file is known: compilers tell of code that belongs to none.
+pub(super) fn source_line(file: &str, line: u32) -> String {
+    if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
+}
+
+/// Of a native function: as what it was called.
+fn function(row: &Row) -> String {
+    let text = match &row.key.below {
+        None => row.key.place().map_or("", |place| &place.function),
+        Some(Below::Native(name)) if name.called_as != name.function => &name.called_as,
+        Some(_) => "",
+    };
+    match row.key.below {
+        Some(_) if !text.is_empty() => format!("as {text}"),
+        _ => text.to_owned(),
+    }
 }
 
 fn value(row: &Row) -> String {
