@@ -84,7 +84,7 @@ fn any_elf_file_is_read_or_refused() {
 /// time; `native` in replay.rs says what lies behind a file.
 #[test]
 fn any_library_names_functions_or_none() {
-    corpus("native", Vec::new(), 60, |input| {
+    corpus("native", Vec::new(), 40, |input| {
         replay::native(input);
     });
     for name in ["calls", "calls-zstd", "calls-separate"] {
@@ -93,7 +93,8 @@ fn any_library_names_functions_or_none() {
         let calls: Vec<_> =
             calls.iter().map(|(function, line)| (function.as_str(), *line)).collect();
         let told = [
-            ("scaled(int)", 2),
+            // DWARF has no more of a function that is inlined everywhere.
+            ("scaled", 2),
             ("shop::grow(int)", 4),
             ("int shop::middle<int>(int)", 5),
             ("outer", 7),
