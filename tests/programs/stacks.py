@@ -20,9 +20,11 @@ import weakref
 
 from protocol import MIB, converse, disable_huge_pages, keep, line_of, mark, rss, stack
 
-SIZE = 2 * MIB
+SIZE = 4 * MIB
 LOOPS = 16384
 disable_huge_pages()
+# M_MMAP_THRESHOLD: what a compiler gave back is not to be had again for a block.
+ctypes.CDLL(None).mallopt(-3, 128 << 10)
 
 jit_is_active = getattr(getattr(sys, "_jit", None), "is_active", lambda: False)
 answers, shapes, compiled = [], {}, [False]

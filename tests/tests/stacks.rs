@@ -37,7 +37,7 @@ fn record(python: &Interpreter, settings: &[(&str, &str)]) -> Result<(Recorded, 
 fn has_its_stack(recorded: &Recorded, answer: &Answer, likeness: Likeness) -> Result<()> {
     let grown = whole(&recorded.grown, recorded.target.pid, &answer.stack, likeness)?;
     let truth = answer.grown;
-    let missing = if answer.line == "shapes" { truth / 100 } else { truth / 4 };
+    let missing = if answer.line == "shapes" { truth / 50 } else { truth / 4 };
     ensure!(grown >= truth - missing, "{grown} of {truth}: {:?}", answer.stack);
     Ok(())
 }
