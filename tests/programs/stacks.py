@@ -226,11 +226,15 @@ def code_without_a_file():
     exec(compile(source, "<made>", "exec"), {"grow": grow})
 
 
+# Compiled here: what the compiler gives back would be had again for a block.
+LINES = ["def long(a):"] + ["    a = a + 1; a = [a]; a = a[0]"] * 900 + ["    grow()"]
+LONG = compile("\n".join(LINES), "long.py", "exec")
+
+
 @shape
 def long_function():
-    lines = ["def long(a):"] + ["    a = a + 1; a = [a]; a = a[0]"] * 900 + ["    grow()"]
     names = {"grow": grow}
-    exec(compile("\n".join(lines), "long.py", "exec"), names)
+    exec(LONG, names)
     names["long"](0)
 
 
