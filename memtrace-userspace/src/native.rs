@@ -13,6 +13,8 @@ mod evaluation;
 mod file;
 mod files;
 mod lines;
+mod modest;
+mod names;
 mod process;
 mod sections;
 mod symbols;
@@ -40,4 +42,10 @@ mod limits {
     pub(super) const MAX_FILE_BYTES: u64 = 1200 << 20;
     /// Bytes of a name.
     pub(super) const MAX_NAME: usize = 4096;
+    /// Unwind rules of one function, which are gone through at each frame of it: a function of a MiB has some
+    /// hundred.
+    pub(super) const MAX_RULES: u32 = 1 << 16;
+    /// How deep debug information is nested: functions inlined into one another, and the blocks between. addr2line
+    /// goes down by calling itself.
+    pub(super) const MAX_NESTED: isize = 256;
 }

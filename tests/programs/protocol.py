@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import sys
+from _thread import get_native_id
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -45,18 +46,20 @@ def line_of(name, source):
     raise LookupError("no line is marked " + name)
 
 
-def callers():
-    """File and line of each call that the calling function runs in, as CPython's tracebacks have them."""
-    frame, lines = sys._getframe(1).f_back, []
+def stack():
+    """The thread that calls and its frames at this moment, leaf first, as CPython's tracebacks have them: file,
+    line and name, which is the qualified one from 3.11 on."""
+    frame, frames = sys._getframe(1), []
     while frame is not None:
-        lines.append([frame.f_code.co_filename, frame.f_lineno])
+        code = frame.f_code
+        frames.append([code.co_filename, frame.f_lineno, getattr(code, "co_qualname", code.co_name)])
         frame = frame.f_back
-    return lines
+    return {"thread": get_native_id(), "frames": frames}
 
 
 def mark(name, file, line, constructed, measured, stack=None):
     """States what one line did: `constructed` is known beforehand (None where CPython decides),
-    `measured` is by how much RSS rose around the line; `stack` is who called it."""
+    `measured` is by how much RSS rose around the line; `stack` is `stack()`, called by that line."""
     _marks.append(
         {"name": name, "file": file, "line": line, "stack": stack,
          "constructed_bytes": constructed, "measured_bytes": measured})

@@ -9,8 +9,8 @@ import os
 import sys
 import time
 
-from protocol import (MIB, answer, callers, disable_huge_pages, keep, line_of, main, mark,  # noqa: F401
-                      marked, rss)
+from protocol import (MIB, answer, disable_huge_pages, keep, line_of, main, mark, marked,  # noqa: F401
+                      rss, stack)
 
 SIZE = 10 * MIB
 # The kernel's own collecting of pages into huge ones would be in the figures.
@@ -19,13 +19,13 @@ disable_huge_pages()
 
 def grow():
     before = rss()
-    kept = bytearray(SIZE)  # mark: block
+    kept, at = bytearray(SIZE), stack()  # mark: block
     after = rss()
-    few = [object() for _ in range(SIZE // 24)]  # mark: objects
+    few = [object() if number else stack() for number in range(SIZE // 24)]  # mark: objects
     last = rss()
     keep(kept, few)
-    marked("block", None, after - before, callers())
-    marked("objects", None, last - after, callers())
+    marked("block", None, after - before, at)
+    marked("objects", None, last - after, few[0])
 
 
 def plain():
@@ -89,14 +89,14 @@ def pybind11_thread():
 INSIDE = """
 import sys
 sys.path.insert(0, %r)
-from protocol import MIB, callers, rss
+from protocol import MIB, rss, stack
 import json, os
-space = {"rss": rss, "callers": callers, "SIZE": %d, "__name__": "inside"}
+space = {"rss": rss, "stack": stack, "SIZE": %d, "__name__": "inside"}
 with open(%r) as file:
     exec(compile(file.read(), %r, "exec"), space)
 import builtins
 builtins.kept = space
-os.write(%d, json.dumps([space["block"], space["objects"], space["stack"]]).encode())
+os.write(%d, json.dumps(space["figures"]).encode())
 """
 
 
@@ -127,14 +127,13 @@ def subinterpreter():
     failed = library.run_string(OTHER[0], code)
     assert failed is None, failed
     import json
-    figures = json.loads(os.read(read, 4096))
+    figures = json.loads(os.read(read, 1 << 16))
     os.close(read)
     os.close(write)
     with open(file) as source:
         text = source.read()
-    block, objects, stack = figures
-    for name, figure in (("block", block), ("objects", objects)):
-        mark(name, file, line_of(name, text), None, figure, stack)
+    for name, figure, at in figures:
+        mark(name, file, line_of(name, text), None, figure, at)
 
 
 if __name__ == "__main__":

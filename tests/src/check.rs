@@ -1,7 +1,5 @@
 //! The judgements that many tests share: the law, and who is credited.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result, ensure};
 
 use crate::memory::Resident;
@@ -178,28 +176,6 @@ pub fn nothing_elsewhere(process: &Process, truth: &Truth) -> Result<()> {
             process.top()
         );
     }
-    Ok(())
-}
-
-/// The lines that called the marked ones, by what lines come to with what they call: those of the program's own
-/// traceback, and no others. All marks must have the same callers.
-///
-/// # Errors
-/// When there are others, or the program doesn't say.
-pub fn stack(process: &Process, truth: &Truth) -> Result<()> {
-    let said = truth.marks.first().and_then(|mark| mark.stack.as_ref());
-    let said = said.context("the program says nothing of its stack")?;
-    let same = truth.marks.iter().all(|mark| mark.stack.as_ref() == Some(said));
-    ensure!(same, "the marks have different callers");
-    let mut total = 0;
-    for mark in &truth.marks {
-        total += mark.grown()?;
-    }
-    let callers: BTreeSet<_> = said.iter().map(|(file, line)| (&**file, *line)).collect();
-    let lines = process.lines.iter();
-    let all = lines.filter(|line| line.cumulative_net_bytes >= total - hundredth(total));
-    let found: BTreeSet<_> = all.map(|line| (&*line.file, line.line)).collect();
-    ensure!(found == callers, "called by {found:?}, the program says by {callers:?}");
     Ok(())
 }
 

@@ -30,6 +30,7 @@ pub mod report;
 pub mod resources;
 pub mod service;
 pub mod snapshot;
+pub mod stacks;
 pub mod store;
 pub mod target;
 pub mod terminal;

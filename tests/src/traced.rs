@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use crate::attach::{Finished, Tracer};
 use crate::interpreters::Interpreter;
 use crate::memory::{self, Resident};
+use crate::recorder::Recorder;
 use crate::report::{Process, Report};
+use crate::stacks::{self, Grown};
 use crate::target::Target;
 use crate::truth::Truth;
 
@@ -76,4 +78,43 @@ pub fn trace_target(mut target: Target, options: &[&str]) -> Result<Traced> {
     let finished = tracer.stop()?;
     let report = finished.report()?;
     Ok(Traced { target, truth, kernel, report, finished })
+}
+
+/// What the program, the kernel and a recording say of one step. The program still runs.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The program.
+    pub target: Target,
+    /// What it says.
+    pub truth: Truth,
+    /// What the kernel says of it, parked, before recording ended.
+    pub kernel: Resident,
+    /// What the recording says.
+    pub report: Report,
+    /// By whole stacks of lines.
+    pub grown: Vec<Grown>,
+}
+
+impl Recorded {
+    /// The program's own part of the report.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn process(&self) -> Result<&Process> {
+        self.report.process(self.target.pid)
+    }
+}
+
+/// As [`trace_target`], into a recording, which more than one report can be made of.
+///
+/// # Errors
+/// When any of it fails.
+pub fn record_target(mut target: Target, options: &[&str]) -> Result<Recorded> {
+    target.settled()?;
+    let recorder = Recorder::of(&[target.pid], options)?;
+    let truth = target.go()?;
+    let kernel = target.settled()?;
+    let recording = recorder.stop()?;
+    let (report, grown) = (recording.report(&["--strict"])?, stacks::grown(&recording)?);
+    Ok(Recorded { target, truth, kernel, report, grown })
 }

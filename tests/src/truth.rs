@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::stacks::Stack;
+
 /// One line that ends in `# mark: NAME`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Mark {
@@ -18,8 +20,8 @@ pub struct Mark {
     pub constructed_bytes: Option<i64>,
     /// By how much RSS rose around it, by the page tables; absent where the program can't tell.
     pub measured_bytes: Option<i64>,
-    /// File and line of each of its callers, where the program says.
-    pub stack: Option<Vec<(String, u32)>>,
+    /// Where it grew, where the program says.
+    pub stack: Option<Stack>,
 }
 
 impl Mark {

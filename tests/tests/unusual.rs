@@ -1,32 +1,31 @@
 //! Interpreters that are not run the usual way: inside a program of C, several in one process, with
-//! other allocators, with stacks that a library switches. Law, line and stack hold for each.
+//! other allocators, with stacks that a library switches. Law, line and whole stack hold for each.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::interpreters::{Interpreter, for_each, supported};
 use harness::target::{Target, command, prepare, program};
-use harness::traced::{self, Traced};
-use harness::{Context, Result, check, ensure, resources};
+use harness::traced::{self, Recorded};
+use harness::{Context, Result, check, ensure, resources, stacks};
 
-/// Every mark has its line and its callers, the law holds, and the kernel agrees.
-fn holds(python: &Interpreter, traced: &Traced) -> Result<()> {
+/// Every mark has its line and its stack, the law holds, and the kernel agrees.
+fn holds(python: &Interpreter, traced: &Recorded) -> Result<()> {
     let process = traced.process()?;
     ensure!(process.python.as_deref() == Some(&*python.version_text()), "{:?}", process.python);
     ensure!(traced.truth.marks.len() >= 2, "only {} marks", traced.truth.marks.len());
     for mark in &traced.truth.marks {
         check::kept_by_line(process, mark)?;
+        stacks::of_mark(&traced.grown, process.pid, mark)?;
     }
-    check::stack(process, &traced.truth)?;
     check::law(&traced.report)?;
-    let kernel = traced.kernel.get(&traced.target.pid).context("the kernel's word")?;
-    check::agrees_with_kernel(&traced.report, traced.target.pid, *kernel)
+    check::agrees_with_kernel(&traced.report, traced.target.pid, traced.kernel)
 }
 
 /// unusual.py, run by `command`, traced through one step.
 fn grows_as_stated(python: &Interpreter, command: Command) -> Result<()> {
     let what = format!("{command:?}");
-    let traced = traced::trace_target(Target::start_command(command)?, &[]);
+    let traced = traced::record_target(Target::start_command(command)?, &[]);
     traced.and_then(|traced| holds(python, &traced)).context(what)
 }
 
@@ -160,9 +159,12 @@ fn with_checks_of_memory_and_tracemalloc_lines_have_their_growth() -> Result<()>
     for_each(|python| {
         let mut command = unusual(python, "plain")?;
         command.env("PYTHONMALLOC", "debug").env("PYTHONTRACEMALLOC", "5");
-        let traced = traced::trace_target(Target::start_command(command)?, &[])?;
+        let traced = traced::record_target(Target::start_command(command)?, &[])?;
         let process = traced.process()?;
         check::kept_by_line(process, traced.truth.mark("block")?)?;
+        for mark in &traced.truth.marks {
+            stacks::of_mark(&traced.grown, process.pid, mark)?;
+        }
         let mark = traced.truth.mark("objects")?;
         let before = process.unattributed_net("before attach, returned");
         let net = process.figures(&mark.file, mark.line).net + before;
@@ -222,35 +224,5 @@ fn what_a_pybind11_module_calls_has_its_lines() -> Result<()> {
             grows_as_stated(python, command)?;
         }
     }
-    Ok(())
-}
-
-/// Where a build has the JIT and it is on, figures add up and the report says that lines may be off.
-#[test]
-fn a_jit_is_named_and_the_law_holds() -> Result<()> {
-    let mut seen = Vec::new();
-    for_each(|python| {
-        if python.minor() < (3, 14) {
-            return Ok(());
-        }
-        let mut ask = Command::new(&python.path);
-        ask.env("PYTHON_JIT", "1").args(["-c", "import sys; print(sys._jit.is_enabled())"]);
-        if !resources::succeed(&mut ask)?.starts_with("True") {
-            eprintln!("{python} has no JIT in it");
-            return Ok(());
-        }
-        seen.push(python.to_string());
-        let mut command = unusual(python, "plain")?;
-        command.env("PYTHON_JIT", "1");
-        let traced = traced::trace_target(Target::start_command(command)?, &[])?;
-        check::law(&traced.report)?;
-        let process = traced.process()?;
-        let notes = process.notes();
-        ensure!(notes.contains("JIT"), "nothing says so: {notes:?}");
-        let mark = traced.truth.mark("block")?;
-        check::kept_by_line(process, mark)
-    })?;
-    let due = supported()?.iter().any(|python| python.minor() >= (3, 14));
-    ensure!(!due || !seen.is_empty(), "no 3.14 or newer here has the JIT: nothing was tested");
     Ok(())
 }

@@ -147,6 +147,33 @@ mod tests {
         assert_eq!(functions[0].executions().collect::<Vec<_>>(), [(7, 5)]);
     }
 
+    /// Anybody may put something into the folder.
+    #[test]
+    fn forged_counts_lead_nowhere_and_take_no_more_than_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name)
+        };
+        let counts = "F\t1\t2\t3\ta.py\tf\nL\t1\t3\nend\n";
+        let whole = put("7-whole", counts);
+        let link = folder.path().join("8-link");
+        std::os::unix::fs::symlink(&whole, &link).unwrap();
+        let pipe = folder.path().join("9-pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        let hole = put("10-hole", counts);
+        File::options().write(true).open(&hole).unwrap().set_len(MAX_BYTES + 1).unwrap();
+
+        let mut room = MAX_BYTES;
+        assert_eq!(read(&whole, &mut room).unwrap().pid, 7);
+        assert_eq!(room, MAX_BYTES - counts.len() as u64);
+        for forged in [link, pipe, hole, put("10-writing.tmp", counts), put("x-11", counts)] {
+            assert_eq!(read(&forged, &mut room), None, "{}", forged.display());
+        }
+        let mut little = counts.len() as u64 - 1;
+        assert_eq!(read(&whole, &mut little), None);
+    }
+
     #[test]
     fn anything_else_is_refused() {
         let refused = |text: &str| assert_eq!(parse(text), None, "{text:?}");

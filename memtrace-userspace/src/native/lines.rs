@@ -4,14 +4,17 @@ use std::cell::Cell;
 use std::fs::File;
 
 use addr2line::Context;
-use gimli::{Dwarf, EndianArcSlice, LittleEndian, SectionId};
+use gimli::{AbbreviationsCacheStrategy, Dwarf, EndianArcSlice, LittleEndian, SectionId};
 use object::Object;
 
 use super::limits::MAX_FILE_BYTES;
+use super::modest::is_modest;
+use super::names::readable;
 use super::sections;
 use crate::python::BoundedRead;
 
-type Reader = EndianArcSlice<LittleEndian>;
+/// Bytes of a section.
+pub(super) type Reader = EndianArcSlice<LittleEndian>;
 
 /// The debug information of one file.
 pub(super) struct Lines {
@@ -48,7 +51,13 @@ impl Lines {
             taken += bytes.len() as u64;
             Ok(EndianArcSlice::new(bytes, LittleEndian))
         });
-        let context = Context::from_dwarf(dwarf.ok()?).ok()?;
+        let mut dwarf = dwarf.ok()?;
+        // Units share them: without that, each would have its own copy.
+        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
+        if !is_modest(&dwarf, taken) {
+            return None;
+        }
+        let context = Context::from_dwarf(dwarf).ok()?;
         left.set(left.get() - taken);
         Some(Self { context, taken })
     }
@@ -65,7 +74,7 @@ impl Lines {
             return locations;
         };
         while let Ok(Some(frame)) = frames.next() {
-            let function = frame.function.and_then(|name| Some(name.demangle().ok()?.into_owned()));
+            let function = frame.function.and_then(|name| Some(readable(&name.raw_name().ok()?)));
             let (file, line) = frame.location.map_or((String::new(), 0), |location| {
                 (location.file.unwrap_or_default().to_owned(), location.line.unwrap_or(0))
             });

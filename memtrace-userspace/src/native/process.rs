@@ -1,7 +1,10 @@
 //! One process's code: which file lies where, and what a snapshot of a thread's stack says.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +16,7 @@ use tracing::debug;
 
 use super::file::NativeFile;
 use super::files::NativeFiles;
-use super::limits::{MAX_ADDRESSES, MAX_NATIVE_FRAMES};
+use super::limits::{MAX_ADDRESSES, MAX_DEBUG_BYTES, MAX_NATIVE_FRAMES};
 use super::sections::Bytes;
 use crate::ledger::{Calls, StackKey};
 use crate::profile::NativeFrame;
@@ -50,6 +53,8 @@ pub struct NativeProcess {
     unwinder: UnwinderX86_64<Bytes>,
     cache: CacheX86_64,
     meanings: HashMap<u64, Meaning>,
+    /// Whether unwinding from an address comes to an end.
+    ends: HashMap<u64, bool>,
     /// Frames of addresses that were named.
     names: HashMap<u64, Rc<[Arc<NativeFrame>]>>,
     /// Other code may lie at the same addresses.
@@ -71,6 +76,7 @@ impl NativeProcess {
             unwinder: UnwinderX86_64::new(),
             cache: CacheX86_64::new(),
             meanings: HashMap::new(),
+            ends: HashMap::new(),
             names: HashMap::new(),
             generation: 0,
             wanted: Vec::new(),
@@ -83,6 +89,17 @@ impl NativeProcess {
     #[must_use]
     pub fn forked(&self, pid: u32) -> Self {
         Self { places: self.places.clone(), unwinder: self.unwinder.clone(), ..Self::new(pid) }
+    }
+
+    /// A process that has this file at `range`, and of which nothing else is known, since there is none: for who
+    /// tries what a file says. `None` when it is no ELF file with code there.
+    #[must_use]
+    pub fn of_file(file: File, path: &Path, root: &Path, range: Range<u64>) -> Option<Self> {
+        let file = NativeFile::read(file, path, root, Rc::new(Cell::new(MAX_DEBUG_BYTES)))?;
+        let bias = file.bias(range.start, 0)?;
+        let mut process = Self::new(0);
+        process.have(vec![Place { range, mapped: (0, 0), file: Some((Rc::new(file), bias)) }]);
+        Some(process)
     }
 
     /// Looks at what is mapped now. A process that has ended keeps what was known of it.
@@ -121,6 +138,10 @@ impl NativeProcess {
             self.generation += 1;
         }
         debug!("process {}: {} pieces of code", self.pid, places.len());
+        self.have(places);
+    }
+
+    fn have(&mut self, places: Vec<Place>) {
         self.places = places;
         self.unwinder = UnwinderX86_64::new();
         self.cache = CacheX86_64::new();
@@ -135,13 +156,14 @@ impl NativeProcess {
     fn forget(&mut self) {
         self.name_wanted();
         self.meanings.clear();
+        self.ends.clear();
         self.names.clear();
     }
 
     /// The native calls of a snapshot, as far as they were made by the innermost Python frame: up to
     /// CPython's frame evaluation, or to the thread's beginning.
     pub fn calls(&mut self, head: &Native, stack: &[u8], files: &mut NativeFiles) -> Calls {
-        if self.meanings.len() > MAX_ADDRESSES {
+        if self.meanings.len().max(self.ends.len()) > MAX_ADDRESSES {
             // Programs that make code at run time come to new addresses for ever.
             self.forget();
         }
@@ -194,8 +216,15 @@ impl NativeProcess {
         let mut calls = self.unwinder.iter_frames(head.ip, registers, &mut self.cache, &mut read);
         let mut addresses = Vec::new();
         while let Ok(Some(frame)) = calls.next() {
-            addresses.push(frame.address_for_lookup());
-            if addresses.len() == MAX_NATIVE_FRAMES {
+            let address = frame.address_for_lookup();
+            addresses.push(address);
+            let ends = || {
+                let file = place(&self.places, address).and_then(|place| place.file.as_ref());
+                file.is_none_or(|(file, bias)| file.tables.ends_at(address.wrapping_sub(*bias)))
+            };
+            if addresses.len() == MAX_NATIVE_FRAMES
+                || !*self.ends.entry(address).or_insert_with(ends)
+            {
                 break;
             }
         }
@@ -203,8 +232,7 @@ impl NativeProcess {
     }
 
     fn place(&self, address: u64) -> Option<&Place> {
-        let after = self.places.partition_point(|place| place.range.start <= address);
-        self.places[..after].last().filter(|place| place.range.contains(&address))
+        place(&self.places, address)
     }
 
     /// What an address stands for; `None` where no code is.
@@ -238,4 +266,9 @@ impl NativeProcess {
         self.names.insert(address, Rc::clone(&frames));
         frames
     }
+}
+
+fn place(places: &[Place], address: u64) -> Option<&Place> {
+    let after = places.partition_point(|place| place.range.start <= address);
+    places[..after].last().filter(|place| place.range.contains(&address))
 }

@@ -5,12 +5,12 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use addr2line::demangle_auto;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::{Endianness, ReadRef};
 
 use super::limits::{MAX_NAME, MAX_SYMBOL_SECTION};
+use super::names::readable;
 
 /// A function.
 #[derive(Debug, Clone, Copy)]
@@ -129,34 +129,9 @@ fn text(file: &File, at: u64) -> Option<String> {
     (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned())
 }
 
-/// Additions by which gcc tells parts and copies of one function apart.
-const PARTS: [&str; 5] = [".cold", ".part.", ".constprop.", ".isra.", ".lto_priv."];
-
-/// A symbol as its source has it.
-pub(super) fn readable(symbol: &str) -> String {
-    let first = PARTS.iter().filter_map(|part| symbol.find(part)).min();
-    let symbol = first.filter(|at| *at > 0).map_or(symbol, |at| &symbol[..at]);
-    demangle_auto(symbol.into(), None).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn symbols_read_as_their_source_has_them() {
-        assert_eq!(readable("_int_malloc"), "_int_malloc");
-        assert_eq!(readable("list_resize.part.0.cold"), "list_resize");
-        assert_eq!(
-            readable("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE"),
-            "core::fmt::Write::write_fmt"
-        );
-        assert_eq!(
-            readable("_ZNSt6vectorIiSaIiEE7reserveEm"),
-            "std::vector<int, std::allocator<int> >::reserve(unsigned long)"
-        );
-        assert_eq!(readable(".cold"), ".cold");
-    }
 
     #[test]
     fn the_covering_function_is_found_and_exported_names_are_preferred() {

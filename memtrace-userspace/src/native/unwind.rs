@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use framehop::{ExplicitModuleSectionInfo, Module};
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian,
-    UnwindContext, UnwindSection, UnwindTableRow,
+    BaseAddresses, CallFrameInstruction, CfaRule, EhFrame, EhFrameHdr, EndianSlice,
+    FrameDescriptionEntry, LittleEndian, Operation, UnwindContext, UnwindExpression, UnwindSection,
+    UnwindTableRow,
 };
 use object::{Object, ObjectSegment};
 
-use super::limits::MAX_UNWIND_SECTION;
+use super::limits::{MAX_RULES, MAX_UNWIND_SECTION};
 use super::sections::{self, Bytes, Elf};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -32,13 +33,20 @@ impl Tables {
         let section = |name: &str| {
             Some((sections::addresses(elf, name)?, sections::bytes(elf, name, MAX_UNWIND_SECTION)?))
         };
-        Self {
-            base: elf.segments().map(|segment| segment.address()).min().unwrap_or(0),
+        let base = elf.segments().map(|segment| segment.address()).min().unwrap_or(0);
+        if base >> 47 != 0 {
+            // No process has anything there, and framehop adds to it.
+            return Self::default();
+        }
+        let tables = Self {
+            base,
             text: sections::addresses(elf, ".text"),
             got: sections::addresses(elf, ".got"),
             frame: section(".eh_frame"),
             header: section(".eh_frame_hdr"),
-        }
+        };
+        let is_sound = tables.header.is_some() || tables.ends();
+        if is_sound { tables } else { Self { frame: None, ..tables } }
     }
 
     /// The file as framehop has it, loaded into `range`, its addresses moved by `bias`.
@@ -61,13 +69,41 @@ impl Tables {
 
     /// The addresses of the function, or the part of one, that covers `address`.
     pub(super) fn function(&self, address: u64) -> Option<Range<u64>> {
+        let (fde, ..) = self.entry(address).filter(|(fde, ..)| fde.contains(address))?;
+        Some(fde.initial_address()..fde.end_address())
+    }
+
+    /// The entry that the header's table has for an address, as framehop looks it up: whether it covers it or not.
+    fn entry(&self, address: u64) -> Option<(Fde<'_>, EhFrame<Slice<'_>>, BaseAddresses)> {
         let (frame, bases) = self.eh_frame()?;
         let (at, header) = self.header.as_ref()?;
         let bases = bases.set_eh_frame_hdr(at.start);
         let parsed = EhFrameHdr::new(header, LittleEndian).parse(&bases, 8).ok()?;
         let table = parsed.table()?;
-        let fde = table.fde_for_address(&frame, &bases, address, EhFrame::cie_from_offset).ok()?;
-        Some(fde.initial_address()..fde.end_address())
+        let offset = table.pointer_to_offset(table.lookup(address, &bases).ok()?).ok()?;
+        let fde = frame.fde_from_offset(&bases, offset, EhFrame::cie_from_offset).ok()?;
+        Some((fde, frame, bases))
+    }
+
+    /// Whether unwinding from an address of the file comes to an end: expressions that jump back need not, and
+    /// framehop evaluates them without a bound.
+    pub(super) fn ends_at(&self, address: u64) -> bool {
+        // Without a header framehop has a table of its own, of entries that were looked at as they were read.
+        self.entry(address).is_none_or(|(fde, frame, bases)| ends(&fde, &frame, &bases))
+    }
+
+    /// [`Tables::ends_at`] for every entry.
+    fn ends(&self) -> bool {
+        let Some((frame, bases)) = self.eh_frame() else { return true };
+        let mut entries = frame.entries(&bases);
+        while let Ok(Some(entry)) = entries.next() {
+            let gimli::CieOrFde::Fde(partial) = entry else { continue };
+            let parsed = partial.parse(EhFrame::cie_from_offset);
+            if parsed.is_ok_and(|fde| !ends(&fde, &frame, &bases)) {
+                return false;
+            }
+        }
+        true
     }
 
     fn eh_frame(&self) -> Option<(EhFrame<Slice<'_>>, BaseAddresses)> {
@@ -105,6 +141,39 @@ impl Tables {
         }
         parts
     }
+}
+
+/// Whether the rules of an entry come to an end.
+fn ends(fde: &Fde<'_>, frame: &EhFrame<Slice<'_>>, bases: &BaseAddresses) -> bool {
+    let encoding = fde.cie().encoding();
+    let is_endless = |expression: UnwindExpression<usize>| {
+        let Ok(expression) = expression.get(frame) else { return false };
+        let mut operations = expression.operations(encoding);
+        while let Ok(Some(operation)) = operations.next() {
+            if matches!(operation, Operation::Skip { target } | Operation::Bra { target } if target < 0)
+            {
+                return true;
+            }
+        }
+        false
+    };
+    let rules = [fde.cie().instructions(frame, bases), fde.instructions(frame, bases)];
+    let mut left = MAX_RULES;
+    for mut rules in rules {
+        while let Ok(Some(rule)) = rules.next() {
+            let expression = match rule {
+                CallFrameInstruction::DefCfaExpression { expression }
+                | CallFrameInstruction::Expression { expression, .. }
+                | CallFrameInstruction::ValExpression { expression, .. } => Some(expression),
+                _ => None,
+            };
+            left -= 1;
+            if left == 0 || expression.is_some_and(is_endless) {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// A function's frame: how many registers it has saved, how large it is, and where they are.

@@ -80,6 +80,29 @@ fn any_elf_file_is_read_or_refused() {
     assert!(replay::elf(&seeds::elf_files()[0]), "the whole one is not taken for CPython");
 }
 
+/// Files as gcc and ld make them, of which three say the same and four what would take all memory, all stack, or all
+/// time; `native` in replay.rs says what lies behind a file.
+#[test]
+fn any_library_names_functions_or_none() {
+    corpus("native", Vec::new(), 40, |input| {
+        replay::native(input);
+    });
+    for name in ["calls", "calls-zstd", "calls-separate"] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/native").join(name);
+        let calls = replay::native(&std::fs::read(path).unwrap());
+        let calls: Vec<_> =
+            calls.iter().map(|(function, line)| (function.as_str(), *line)).collect();
+        let told = [
+            // DWARF has no more of a function that is inlined everywhere.
+            ("scaled", 2),
+            ("shop::grow(int)", 4),
+            ("int shop::middle<int>(int)", 5),
+            ("outer", 7),
+        ];
+        assert_eq!(calls, told, "{name}");
+    }
+}
+
 #[test]
 fn any_record_is_decoded_or_refused() {
     corpus("event", seeds::events(), 3000, replay::event);

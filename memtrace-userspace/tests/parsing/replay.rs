@@ -7,8 +7,11 @@
 
 use std::cell::Cell;
 use std::io::Write;
+use std::path::Path;
 
 use memtrace::kernel::{Event, decode};
+use memtrace::ledger::Calls;
+use memtrace::native::{NativeFiles, NativeProcess};
 use memtrace::python::code_object::CodeObject;
 use memtrace::python::debug_offsets::DebugOffsets;
 use memtrace::python::maps::Mappings;
@@ -16,9 +19,11 @@ use memtrace::python::offsets::Offsets;
 use memtrace::python::runtime::ThreadList;
 use memtrace::python::version::NamedVersion;
 use memtrace::python::{Images, LineTable, LineTableKind, layouts, text};
+use memtrace_common::event::Header;
 use memtrace_common::layout::{PyLayout, Slot};
 use memtrace_common::limits::{LINE_TABLE_CHUNKS, MAX_FRAMES, NAME_CHUNKS, TEXT_CHUNK};
 use memtrace_common::memory::ReadMemory;
+use memtrace_common::native::Native;
 use memtrace_common::walk::{Walk, walk};
 
 /// A target that has all of its memory as the input says, over and over again; the first two bytes
@@ -171,6 +176,58 @@ pub(crate) fn elf(input: &[u8]) -> bool {
         let _ = image.symbol(name).and_then(|address| image.code_offset(address));
     }
     image.is_cpython()
+}
+
+/// Where a library lies in a process that there isn't, and its stack.
+const CODE: u64 = 0x7f00_0000_0000;
+const STACK: u64 = 0x7ffc_0000_0000;
+
+fn head(ip: u64) -> Native {
+    let header = Header { tag: memtrace_common::event::tag::NATIVE, space: 1 };
+    Native { header, id: 1, stack: 1, ip, sp: STACK, bp: STACK + 16, length: 256, reserved: 0 }
+}
+
+/// As a library, and the separate debug file that it names (`lib.debug`), below a stack: 32 words of two bytes, odd ones
+/// places in the library and even ones in the stack, then the place that runs and how long the debug file is, four bytes
+/// each. Gives the functions of the stack, leaf first, each with its line.
+pub(crate) fn native(input: &[u8]) -> Vec<(String, u32)> {
+    let Some((files, tail)) = input.split_last_chunk::<72>() else { return Vec::new() };
+    let number =
+        |at: usize| u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
+    let (library, debug) = files.split_at(files.len().saturating_sub(number(68) as usize));
+    let stack =
+        tail[..64].chunks_exact(2).map(|word| match u16::from_le_bytes([word[0], word[1]]) {
+            0 => 0,
+            place if place % 2 == 1 => CODE + u64::from(place / 2),
+            place => STACK + u64::from(place / 2),
+        });
+    let stack: Vec<u8> = stack.flat_map(u64::to_le_bytes).collect();
+    let Ok(root) = tempfile::tempdir() else { return Vec::new() };
+    if !debug.is_empty() && std::fs::write(root.path().join("lib.debug"), debug).is_err() {
+        return Vec::new();
+    }
+    let Ok(mut file) = tempfile::tempfile() else { return Vec::new() };
+    if file.write_all(library).is_err() {
+        return Vec::new();
+    }
+    let range = CODE..CODE + (library.len() as u64).next_multiple_of(4096);
+    let path = Path::new("/lib.so");
+    let Some(mut process) = NativeProcess::of_file(file, path, root.path(), range) else {
+        return Vec::new();
+    };
+    let ip = CODE + u64::from(number(64));
+    let calls = process.calls(&head(ip), &stack, &mut NativeFiles::default());
+    assert!(calls.addresses.len() <= 128, "{} calls", calls.addresses.len());
+    process.want(1, calls);
+    // Whatever the stack says, all of the library's functions have their turn.
+    let everywhere = (0..64).map(|part| CODE + part * library.len() as u64 / 64);
+    process.want(2, Calls { generation: 0, addresses: everywhere.collect() });
+    let named = process.take_named();
+    for frame in named.iter().flat_map(|(_, frames)| frames) {
+        assert!(frame.function.len() <= 4096, "a name of {} bytes", frame.function.len());
+    }
+    let frames = named.into_iter().next().map(|(_, frames)| frames).unwrap_or_default();
+    frames.iter().map(|frame| (frame.function.clone(), frame.line)).collect()
 }
 
 /// As a record of the kernel side.
