@@ -5,14 +5,15 @@
 Each shape is run twice: by a thread that was there before the step, and by one that comes in it. All grow at
 one line. Two more threads grow at another one, in a loop so long that a JIT compiles it.
 
-True answer, beside the mark: of each thread its stack, as CPython itself has it at the line that grows, and by how much
-RSS rose around that line; in the loop around all of it, other lines' part included.
+True answer, beside the mark: of each thread its stack, as CPython itself has it at the line that grows, and how much it
+grows there; in the loop by how much RSS rose around all of it, other lines' part included.
 """
 
 import asyncio
 import contextlib
 import ctypes
 import functools
+import mmap
 import re
 import sys
 import threading
@@ -23,8 +24,7 @@ from protocol import MIB, converse, disable_huge_pages, keep, line_of, mark, rss
 SIZE = 4 * MIB
 LOOPS = 16384
 disable_huge_pages()
-# M_MMAP_THRESHOLD: what a compiler gave back is not to be had again for a block.
-ctypes.CDLL(None).mallopt(-3, 128 << 10)
+FILLING = b"x" * SIZE
 
 jit_is_active = getattr(getattr(sys, "_jit", None), "is_active", lambda: False)
 answers, shapes, compiled = [], {}, [False]
@@ -36,9 +36,10 @@ def shape(function):
 
 
 def grow(*_):
-    before = rss()
-    block, at = bytearray(SIZE), stack()  # mark: shapes
-    answers.append(dict(at, line="shapes", grown=rss() - before))
+    # Not of an allocator, which may have that much left over.
+    block = mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    at, _ = stack(), block.write(FILLING)  # mark: shapes
+    answers.append(dict(at, line="shapes", grown=SIZE))
     keep(block)
     return 0
 
@@ -226,7 +227,6 @@ def code_without_a_file():
     exec(compile(source, "<made>", "exec"), {"grow": grow})
 
 
-# Compiled here: what the compiler gives back would be had again for a block.
 LINES = ["def long(a):"] + ["    a = a + 1; a = [a]; a = a[0]"] * 900 + ["    grow()"]
 LONG = compile("\n".join(LINES), "long.py", "exec")
 
