@@ -2,8 +2,10 @@
 
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 
+use crate::kernel::support;
+
 /// What tracing goes on needing, and for what.
-pub const NEEDED: [Capability; 7] = [
+const NEEDED: [Capability; 7] = [
     // Breakpoints on dying code objects, in targets that come later.
     Capability::CAP_PERFMON,
     // Memory, mappings and roots of targets.
@@ -19,6 +21,13 @@ pub const NEEDED: [Capability; 7] = [
     Capability::CAP_SYS_NICE,
 ];
 
+/// What tracing goes on needing, and before Linux 5.19 what every call of `bpf` takes there, also for maps that are open already, where
+/// `kernel.unprivileged_bpf_disabled` is set (`__sys_bpf`, `kernel/bpf/syscall.c`).
+fn needed() -> CapsHashSet {
+    let more = (!support::open_maps_are_anyones()).then_some(Capability::CAP_BPF);
+    NEEDED.into_iter().chain(more).collect()
+}
+
 /// Gives up everything else, for this thread and all that it starts, for good: also what an `exec`
 /// would bring back. Before other threads are started.
 ///
@@ -26,7 +35,7 @@ pub const NEEDED: [Capability; 7] = [
 ///
 /// When the kernel refuses.
 pub fn drop_the_rest() -> Result<(), CapsError> {
-    let needed: CapsHashSet = NEEDED.into_iter().collect();
+    let needed = needed();
     let permitted = caps::read(None, CapSet::Permitted)?;
     let kept: CapsHashSet = permitted.intersection(&needed).copied().collect();
     caps::clear(None, CapSet::Ambient)?;

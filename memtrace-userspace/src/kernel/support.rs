@@ -71,6 +71,12 @@ pub fn counts_at_once() -> bool {
     Machine::live().release().is_none_or(|version| version >= checks::EXACT)
 }
 
+/// Whether a map that is open can be used without a capability, where `bpf` is for the privileged only.
+#[must_use]
+pub fn open_maps_are_anyones() -> bool {
+    Machine::live().release().is_none_or(|version| version >= (5, 19))
+}
+
 fn first_missing(checks: Vec<Check>) -> Result<(), SupportError> {
     match checks.into_iter().find(|check| check.status == Status::Missing) {
         None => Ok(()),

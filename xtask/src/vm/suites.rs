@@ -49,13 +49,9 @@ const TRACED: &[Binary] = &[
         ],
     },
     Binary { name: "resident", tests: &["a_huge_page_is_one_growth_of_512_pages"] },
-    Binary { name: "line", tests: &["line_is_right_when_threads_are_bound_by_frame_evaluation"] },
     Binary {
         name: "thinned",
-        tests: &[
-            "lines_have_what_was_walked_and_estimates_that_hold_the_truth",
-            "the_law_holds_for_threads_a_child_and_all_kinds_of_memory",
-        ],
+        tests: &["lines_have_what_was_walked_and_estimates_that_hold_the_truth"],
     },
     Binary {
         name: "daemon",
