@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use framehop::{ExplicitModuleSectionInfo, Module};
 use gimli::{
-    BaseAddresses, CallFrameInstruction, CfaRule, EhFrame, EhFrameHdr, EndianSlice,
+    BaseAddresses, CallFrameInstruction, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice,
     FrameDescriptionEntry, LittleEndian, Operation, UnwindContext, UnwindExpression, UnwindSection,
     UnwindTableRow,
 };
@@ -73,23 +73,32 @@ impl Tables {
         Some(fde.initial_address()..fde.end_address())
     }
 
-    /// The entry that the header's table has for an address, as framehop looks it up: whether it covers it or not.
-    fn entry(&self, address: u64) -> Option<(Fde<'_>, EhFrame<Slice<'_>>, BaseAddresses)> {
-        let (frame, bases) = self.eh_frame()?;
+    /// Where the header's table says that the entry for an address is, and where it says that entries begin.
+    fn looked_up(&self, address: u64) -> Option<(u64, u64)> {
+        let (_, bases) = self.eh_frame()?;
         let (at, header) = self.header.as_ref()?;
         let bases = bases.set_eh_frame_hdr(at.start);
         let parsed = EhFrameHdr::new(header, LittleEndian).parse(&bases, 8).ok()?;
-        let table = parsed.table()?;
-        let offset = table.pointer_to_offset(table.lookup(address, &bases).ok()?).ok()?;
+        let entry = parsed.table()?.lookup(address, &bases).ok()?;
+        Some((entry.direct().ok()?, parsed.eh_frame_ptr().direct().ok()?))
+    }
+
+    /// The entry that the header's table has for an address, as framehop looks it up: whether it covers it or not.
+    fn entry(&self, address: u64) -> Option<(Fde<'_>, EhFrame<Slice<'_>>, BaseAddresses)> {
+        let (frame, bases) = self.eh_frame()?;
+        let bases = bases.set_eh_frame_hdr(self.header.as_ref()?.0.start);
+        let (at, begin) = self.looked_up(address)?;
+        let offset = EhFrameOffset(usize::try_from(at.checked_sub(begin)?).ok()?);
         let fde = frame.fde_from_offset(&bases, offset, EhFrame::cie_from_offset).ok()?;
         Some((fde, frame, bases))
     }
 
     /// Whether unwinding from an address of the file comes to an end: expressions that jump back need not, and
-    /// framehop evaluates them without a bound.
+    /// framehop evaluates them without a bound. Nor does it ask whether an entry is before the first one.
     pub(super) fn ends_at(&self, address: u64) -> bool {
         // Without a header framehop has a table of its own, of entries that were looked at as they were read.
-        self.entry(address).is_none_or(|(fde, frame, bases)| ends(&fde, &frame, &bases))
+        self.looked_up(address).is_none_or(|(at, begin)| at >= begin)
+            && self.entry(address).is_none_or(|(fde, frame, bases)| ends(&fde, &frame, &bases))
     }
 
     /// [`Tables::ends_at`] for every entry.
