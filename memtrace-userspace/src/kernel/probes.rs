@@ -417,14 +417,22 @@ impl Probes {
         }
     }
 
-    /// Tells the kernel side a thread's state, as the frame-evaluation probe would. A thread that it does not know (one
-    /// that has ended) is left out.
+    /// Tells the kernel side a thread's state, as the frame-evaluation probe would.
+    ///
+    /// Where changes wait in threads, the task iterator does it, which goes through all tasks each time: rewriting the
+    /// entry from here could have what waits told twice. Elsewhere nothing in an entry is lost by that.
     ///
     /// # Errors
     ///
     /// [`KernelError`] when the kernel side can't be asked.
     pub fn bind(&mut self, pid: u32, tid: u32, tstate: u64) -> Result<(), KernelError> {
-        self.ask(&[(pid, Request { tid, bound: tstate, ..Request::of(REQUEST_BIND) })]).map(drop)
+        if self.keeps_waiting {
+            let request = Request { tid, bound: tstate, ..Request::of(REQUEST_BIND) };
+            return self.ask(&[(pid, request)]).map(drop);
+        }
+        let known = self.threads.get(&tid, 0).map_or_else(|_| Thread::default(), |it| it.0);
+        let bound = Thread { bound: tstate, ..known };
+        self.threads.insert(tid, Crossing(bound), 0).map_err(map_error("THREADS"))
     }
 
     /// Whether the frame-evaluation probe has seen this thread.
