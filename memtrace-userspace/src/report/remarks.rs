@@ -33,21 +33,26 @@ fn of_blocks(process: &ProcessProfile) -> Option<String> {
     ))
 }
 
+/// Whether lines of RSS are less than what they grew, in any process.
+pub(crate) fn are_thinned(profile: &Profile) -> bool {
+    profile.processes.iter().any(|process| process.thinned().is_some())
+}
+
+/// Whether figures of blocks are estimates, in any process.
+pub(crate) fn are_estimated(profile: &Profile) -> bool {
+    profile.processes.iter().any(|process| of_blocks(process).is_some())
+}
+
 /// The same in a word or two, for the title of a figure.
 pub(crate) fn in_brief(profile: &Profile, measure: Measure) -> &'static str {
-    let any = |is: fn(&ProcessProfile) -> bool| profile.processes.iter().any(is);
     match measure {
-        Measure::Grown | Measure::Net | Measure::Resident => {
-            if any(|process| process.thinned().is_some()) {
-                " (as measured: not every stack was walked)"
-            } else {
-                ""
-            }
+        Measure::Grown | Measure::Net | Measure::Resident if are_thinned(profile) => {
+            " (as measured: not every stack was walked)"
         }
-        Measure::Allocated | Measure::Allocations | Measure::Live => {
-            if any(|process| of_blocks(process).is_some()) { " (estimated)" } else { "" }
+        Measure::Allocated | Measure::Allocations | Measure::Live if are_estimated(profile) => {
+            " (estimated)"
         }
-        // Each is counted, in a line or in the row of those that were not walked.
-        Measure::Events => "",
+        // Events are counted, each in a line or in the row of those that were not walked.
+        _ => "",
     }
 }

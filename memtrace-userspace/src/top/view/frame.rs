@@ -5,10 +5,10 @@ use ratatui::text::{Line, Span};
 use super::cells::Cells;
 use super::palette::Palette;
 use super::{law, lines, processes};
-use crate::profile::ProcessProfile;
 use crate::report::figures::{count, mib, mib_unit};
 use crate::report::fit::{cut_end, width};
 use crate::report::printable;
+use crate::report::remarks;
 use crate::top::model::{Focus, Measure, Page, Picture, Rows, Screen};
 use crate::units::Nanos;
 
@@ -60,17 +60,16 @@ pub(super) fn head(screen: &Screen, columns: usize, palette: Palette) -> Line<'s
 
 /// What figures are where they are not the whole of what was counted.
 fn brief(picture: &Picture, measure: Measure) -> &'static str {
-    let any = |is: fn(&ProcessProfile) -> bool| picture.profile.processes.iter().any(is);
     match measure {
-        Measure::Net | Measure::Grown | Measure::Resident => {
-            if any(|process| process.thinned().is_some()) { " of walked stacks" } else { "" }
+        Measure::Net | Measure::Grown | Measure::Resident
+            if remarks::are_thinned(&picture.profile) =>
+        {
+            " of walked stacks"
         }
-        Measure::Live | Measure::Allocated => {
-            let sampled = |process: &ProcessProfile| {
-                process.lens.as_ref().is_some_and(|lens| !lens.is_exact())
-            };
-            if any(sampled) { " (estimated)" } else { "" }
+        Measure::Live | Measure::Allocated if remarks::are_estimated(&picture.profile) => {
+            " (estimated)"
         }
+        _ => "",
     }
 }
 
