@@ -9,16 +9,11 @@ True answer, beside the mark: of each thread its stack, as CPython itself has it
 grows there; in the loop by how much RSS rose around all of it, other lines' part included.
 """
 
-import asyncio
-import contextlib
-import ctypes
-import functools
 import mmap
-import re
 import sys
 import threading
-import weakref
 
+import shapes
 from protocol import MIB, converse, disable_huge_pages, keep, line_of, mark, rss, stack
 
 SIZE = 4 * MIB
@@ -27,12 +22,7 @@ disable_huge_pages()
 FILLING = b"x" * SIZE
 
 jit_is_active = getattr(getattr(sys, "_jit", None), "is_active", lambda: False)
-answers, shapes, compiled = [], {}, [False]
-
-
-def shape(function):
-    shapes[function.__name__] = function
-    return function
+answers, compiled = [], [False]
 
 
 def grow(*_):
@@ -44,198 +34,7 @@ def grow(*_):
     return 0
 
 
-@shape
-def plain():
-    grow()
-
-
-@shape
-def nested():
-    def inner():
-        def innermost():
-            grow()
-        innermost()
-    inner()
-
-
-@shape
-def recursion():
-    def down(left):
-        return down(left - 1) if left else grow()
-    down(80)
-
-
-@shape
-def two_in_turn():
-    def even(left):
-        return odd(left - 1) if left else grow()
-
-    def odd(left):
-        return even(left - 1)
-    even(20)
-
-
-@shape
-def generators():
-    def inner():
-        yield 1
-        grow()
-
-    def outer():
-        yield from inner()
-    list(outer())
-
-
-@shape
-def generator_expression():
-    sum(grow() for _ in range(1))
-
-
-@shape
-def comprehensions():
-    [[grow() for _ in range(1)] for _ in range(1)]
-
-
-@shape
-def coroutines():
-    async def leaf():
-        await asyncio.sleep(0)
-        grow()
-
-    async def middle():
-        await leaf()
-
-    async def both():
-        await asyncio.gather(middle(), asyncio.sleep(0))
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(both())
-    loop.close()
-
-
-@shape
-def asynchronous_generator():
-    async def numbers():
-        yield 1
-        grow()
-
-    async def root():
-        async for _ in numbers():
-            pass
-    try:
-        root().send(None)
-    except StopIteration:
-        pass
-
-
-@shape
-def called_from_c():
-    sorted([2, 1], key=lambda number: grow() if number == 1 else 0)
-
-
-@shape
-def called_from_c_in_c():
-    functools.reduce(lambda _, text: re.sub("a", lambda _: "b" * grow(), text), ["a"], "")
-
-
-@shape
-def called_by_foreign_functions():
-    ctypes.CFUNCTYPE(ctypes.c_int)(grow)()
-
-
-@shape
-def partial_of_map():
-    list(map(functools.partial(grow, 1), [2]))
-
-
-@shape
-def finalizer():
-    class Thing:
-        def __del__(self):
-            grow()
-    Thing()
-
-
-@shape
-def weak_reference():
-    class Thing:
-        pass
-    thing = Thing()
-    reference = weakref.ref(thing, grow)
-    del thing
-    keep(reference)
-
-
-@shape
-def handlers():
-    try:
-        raise ValueError
-    except ValueError:
-        try:
-            {}[
-                "missing"
-            ]
-        except KeyError:
-            grow()
-
-
-@shape
-def context_managers():
-    @contextlib.contextmanager
-    def around():
-        yield
-        grow()
-    with around():
-        pass
-
-
-@shape
-def attributes():
-    class Thing:
-        @property
-        def grown(self):
-            return self.missing
-
-        def __getattr__(self, name):
-            return grow()
-    Thing().grown
-
-
-@shape
-def class_body():
-    class Body:
-        class Inner:
-            grow()
-
-
-@shape
-def many_lines():
-    return (1 +
-            (grow() or 2) +
-            3)
-
-
-@shape
-def profiled():
-    sys.setprofile(lambda *_: None)
-    nested()
-    sys.setprofile(None)
-
-
-@shape
-def code_without_a_file():
-    source = "def made():\n    grow()\n\n\nmade()\n"
-    exec(compile(source, "<made>", "exec"), {"grow": grow})
-
-
-LINES = ["def long(a):"] + ["    a = a + 1; a = [a]; a = a[0]"] * 900 + ["    grow()"]
-LONG = compile("\n".join(LINES), "long.py", "exec")
-
-
-@shape
-def long_function():
-    names = {"grow": grow}
-    exec(LONG, names)
-    names["long"](0)
+shapes.leaf = grow
 
 
 def one_more(blocks, left):
@@ -280,7 +79,7 @@ def in_threads(functions):
 def main():
     with open(__file__) as file:
         source = file.read()
-    run = in_threads(list(shapes.values()) + [loop])
+    run = in_threads(list(shapes.SHAPES.values()) + [loop])
 
     def step():
         run()

@@ -1,12 +1,15 @@
-"""Grows in Pythons that are not run the usual way: sub-interpreters, greenlets, other event loops.
+"""Grows in Pythons that are not run the usual way: sub-interpreters, frozen modules, greenlets, other event loops.
 
     unusual.py SCENARIO
 
 Each scenario grows at marked lines: one block of 10 MiB, and many small objects.
 """
 
+import dis
+import importlib.machinery
 import os
 import sys
+import tempfile
 import time
 
 from protocol import (MIB, answer, disable_huge_pages, keep, line_of, main, mark, marked,  # noqa: F401
@@ -29,6 +32,28 @@ def grow():
 
 
 def plain():
+    grow()
+
+
+def frozen_module():
+    """A module that is frozen into the interpreter grows: its code names no file."""
+    loader = importlib.machinery.SourceFileLoader("none", "none")
+    code = loader.get_data.__func__.__code__
+    assert code.co_filename.startswith("<frozen "), code.co_filename
+    library = os.path.dirname(os.__file__)
+    with open(os.path.join(library, "importlib", "_bootstrap_external.py")) as source:
+        lines = source.read().splitlines()
+    numbers = [number for _, number in dis.findlinestarts(code) if number]
+    reads = min(number for number in numbers if "file.read()" in lines[number - 1])
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(SIZE)
+        before = rss()
+        kept, at = loader.get_data(file.name), stack()
+        grown = rss() - before
+    keep(kept)
+    name = getattr(code, "co_qualname", code.co_name)
+    at["frames"].insert(0, [code.co_filename, reads, name])
+    mark("read", code.co_filename, reads, None, grown, at)
     grow()
 
 

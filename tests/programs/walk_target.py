@@ -11,226 +11,19 @@ import sys
 import threading
 import time
 
+import shapes
+
 ready = threading.Semaphore(0)
 gate = threading.Lock()
 gate.acquire()
-scenarios = {}
 
 
-def scenario(function):
-    scenarios[function.__name__] = function
-    return function
-
-
-def park():
+def park(*_):
     ready.release(); gate.acquire(); gate.release()  # one line: parked or about to be
+    return 0
 
 
-@scenario
-def plain():
-    park()
-
-
-@scenario
-def nested():
-    def inner():
-        def innermost():
-            park()
-        innermost()
-    inner()
-
-
-@scenario
-def generator():
-    def numbers():
-        yield 1
-        park()
-        yield 2
-    for _ in numbers():
-        pass
-
-
-@scenario
-def delegating_generator():
-    def inner():
-        yield 1
-        park()
-
-    def outer():
-        yield from inner()
-    list(outer())
-
-
-@scenario
-def coroutine():
-    async def leaf():
-        park()
-
-    async def middle():
-        await leaf()
-
-    async def root():
-        await middle()
-    try:
-        root().send(None)
-    except StopIteration:
-        pass
-
-
-@scenario
-def asynchronous_generator():
-    async def numbers():
-        yield 1
-        park()
-
-    async def root():
-        async for _ in numbers():
-            pass
-    try:
-        root().send(None)
-    except StopIteration:
-        pass
-
-
-@scenario
-def event_loop():
-    import asyncio
-
-    async def work():
-        await asyncio.sleep(0)
-        park()
-    asyncio.new_event_loop().run_until_complete(work())
-
-
-@scenario
-def list_comprehension():
-    [park() for _ in range(1)]
-
-
-@scenario
-def dict_comprehension():
-    {
-        key:
-            park()
-        for key in range(1)
-    }
-
-
-@scenario
-def generator_expression():
-    sum(park() or 1 for _ in range(1))
-
-
-@scenario
-def recursion():
-    def down(depth):
-        if depth == 0:
-            park()
-        else:
-            down(depth - 1)
-    down(100)
-
-
-@scenario
-def constructor():
-    class Thing:
-        def __init__(self, stop):
-            if stop:
-                park()
-
-    # First until the call is specialised: 3.13 and newer insert a frame of their own then.
-    for turn in range(500):
-        Thing(turn == 499)
-
-
-@scenario
-def property_and_exit():
-    class Thing:
-        @property
-        def value(self):
-            return park()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.value
-    with Thing():
-        pass
-
-
-@scenario
-def called_from_c():
-    sorted([2, 1], key=lambda number: park() if number == 1 else 0)
-
-
-@scenario
-def exception_handler():
-    try:
-        raise ValueError
-    except ValueError:
-        try:
-            {}[
-                "missing"
-            ]
-        except KeyError:
-            park()
-
-
-@scenario
-def finalizer():
-    class Thing:
-        def __del__(self):
-            park()
-    Thing()
-
-
-@scenario
-def many_lines():
-    total = (1 +
-             (park() or 2) +
-             3)
-    return total
-
-
-@scenario
-def class_body():
-    class Body:
-        park()
-
-
-@scenario
-def traced():
-    sys.settrace(lambda *_: None)
-    nested()
-
-
-@scenario
-def long_function():
-    lines = ["def long(a):"] + ["    a = a + 1; a = [a]; a = a[0]"] * 900 + ["    park()"]
-    names = {"park": park}
-    exec(compile("\n".join(lines), "long.py", "exec"), names)
-    names["long"](0)
-
-
-def named(file, name):
-    source = "\n\n\ndef %s():\n    x = 1\n    park()\n\n%s()\n" % (name, name)
-    exec(compile(source, file, "exec"), {"park": park})
-
-
-@scenario
-def latin_1_names():
-    named("/srv/caf\u00e9.py", "na\u00efve")
-
-
-@scenario
-def ucs_2_names():
-    named("/srv/\u4e2d\u6587 \u0436.py", "\u51fd\u6570")
-
-
-@scenario
-def ucs_4_names():
-    named("/srv/\U0001f40d.py", "\U00020000")
+shapes.leaf = park
 
 
 def frames(frame):
@@ -244,7 +37,7 @@ def frames(frame):
 
 
 def report(names):
-    for _ in scenarios:
+    for _ in shapes.SHAPES:
         ready.acquire()
     time.sleep(0.2)  # the last one may still be between release and acquire: same line
     own = threading.get_ident()
@@ -258,7 +51,7 @@ def report(names):
 
 
 names = {}
-for name, function in scenarios.items():
+for name, function in shapes.SHAPES.items():
     thread = threading.Thread(target=function, name=name, daemon=True)
     thread.start()
     names[thread.ident] = name

@@ -18,7 +18,7 @@ struct Answer {
 }
 
 /// Shapes that stacks.py has, each in two threads, and its loop.
-const THREADS: usize = 48;
+const THREADS: usize = 66;
 
 fn record(python: &Interpreter, settings: &[(&str, &str)]) -> Result<(Recorded, Vec<Answer>)> {
     let mut command = command::<&str>(python, "stacks.py", &[])?;

@@ -195,6 +195,11 @@ fn a_program_in_a_zip_file_has_its_lines() -> Result<()> {
     })
 }
 
+#[test]
+fn a_module_frozen_into_the_interpreter_has_its_lines() -> Result<()> {
+    for_each(|python| grows_as_stated(python, unusual(python, "frozen_module")?))
+}
+
 /// The program as PyInstaller makes one file of it: a loader that unpacks libpython, starts itself once more,
 /// and runs code that was never in a file.
 #[test]
