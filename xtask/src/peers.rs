@@ -5,32 +5,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use crate::debian::{self, Apt};
 use crate::{process, python};
 
 /// Pinned, so that a page of figures says what it is about. Austin 4 needs a newer glibc than Debian 12's.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "memray==1.20.0",
     "scalene==2.4.0",
     "memory_profiler==0.61.0",
     "filprofiler==2024.11.2",
     "austin-dist==3.7.0",
     "numpy",
+    "pyperformance==1.14.0", // the programs, not a tool
 ];
 
-/// bcc, and what it loads that a small system may lack.
-const BCC: [&str; 9] = [
-    "bpfcc-tools",
-    "python3-bpfcc",
-    "libbpfcc",
-    "libclang-cpp14",
-    "libclang1-14",
-    "libllvm14",
-    "libelf1",
-    "libdebuginfod1",
-    "libbpf1",
-];
+/// bcc's tools as they are built with libbpf (the older ones compile their programs on the spot, for which they need the
+/// running kernel's headers), from the newest suite, and with the libraries that they want.
+const BCC: (&str, &str) = ("libbpf-tools", "sid");
 
 /// The folder, filled if need be. A tool that can't be had is told here and by the page.
 pub(crate) fn installed() -> Result<PathBuf> {
@@ -39,8 +32,8 @@ pub(crate) fn installed() -> Result<PathBuf> {
     if !python.join("bin/memray").is_file() {
         environment(&python)?;
     }
-    if !bcc.join("usr/sbin/memleak-bpfcc").is_file()
-        && let Err(error) = packages(&bcc)
+    if !bcc.join("usr/sbin/memleak-libbpf").is_file()
+        && let Err(error) = memleak(&bcc)
     {
         println!("bench: no memleak: {error:#}");
     }
@@ -62,18 +55,16 @@ fn environment(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fetched with the machine's own apt, which verifies them, and unpacked, not installed.
-fn packages(folder: &Path) -> Result<()> {
-    let archives = folder.join("archives");
-    fs::create_dir_all(&archives).with_context(|| format!("cannot make {}", archives.display()))?;
-    process::run(
-        Command::new("apt-get").args(["download", "-q"]).args(BCC).current_dir(&archives),
-    )?;
-    let mut unpacked = 0;
-    for entry in fs::read_dir(&archives)? {
-        process::run(Command::new("dpkg-deb").arg("-x").arg(entry?.path()).arg(folder))?;
-        unpacked += 1;
+/// Unpacked with all that it depends on, its own C library too, not installed.
+fn memleak(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    ensure!(unpacked >= BCC.len(), "apt-get brought {unpacked} packages of {}", BCC.len());
-    Ok(())
+    let (package, suite) = BCC;
+    let apt = Apt::new(&folder.with_extension("apt"), &debian::mirror(None)?, suite)?;
+    apt.update()?;
+    apt.download_with_dependencies([package.to_owned()])?;
+    debian::unpack_all(&apt.archives(), folder)?;
+    apt.remove()
 }

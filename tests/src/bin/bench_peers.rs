@@ -14,7 +14,7 @@ use harness::peers::page::{self, Cell, Section};
 use harness::peers::{self, Place, Tool, run};
 use harness::{Context, Result, ensure, resources};
 
-const CASES: [(&str, &str); 8] = [
+const CASES: [(&str, &str); 12] = [
     ("objects", "1.5 million small objects, kept"),
     ("buffers", "32 buffers of 8 MiB, kept"),
     ("numpy", "32 arrays of 8 MiB, kept"),
@@ -23,6 +23,10 @@ const CASES: [(&str, &str); 8] = [
     ("unmapped", "16 MiB mapped, touched, unmapped, 60 times"),
     ("documents", "JSON to objects and back; nothing is kept"),
     ("trees", "recursive calls and small objects that die together"),
+    ("deltablue", "pyperformance's: method calls and short-lived objects"),
+    ("float", "pyperformance's: 100,000 objects with slots, six times"),
+    ("go", "pyperformance's: a player of Go, calls and lists"),
+    ("richards", "pyperformance's: a scheduler of tasks, method calls"),
 ];
 
 /// Runs memtrace and other memory profilers on the same programs.
@@ -104,6 +108,7 @@ fn introduction(arguments: &Arguments) -> Result<String> {
         "memory_profiler",
         "austin-dist",
         "numpy",
+        "pyperformance",
     ];
     let mine: Vec<String> = listed
         .lines()
@@ -114,7 +119,7 @@ fn introduction(arguments: &Arguments) -> Result<String> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut text = format!(
         "# Side by side\n\nMade by `cargo xtask bench --peers`; its figures are not edited. {}; Linux {}; {} CPUs; {} pairs of runs of each tool and case.\n{}, \
-         tracemalloc of the standard library, bcc's memleak of Debian.\n\n",
+         tracemalloc of the standard library, bcc's memleak (as built with libbpf) of Debian.\n\n",
         version.trim(),
         kernel.trim().split('-').next().unwrap_or_default(),
         std::thread::available_parallelism()?,

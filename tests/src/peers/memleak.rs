@@ -1,5 +1,5 @@
-//! bcc's memleak: outstanding allocations of malloc by native stack. It knows no line of Python, and it
-//! compiles its program on the spot, for which it needs the running kernel's headers.
+//! bcc's memleak, as built with libbpf: outstanding allocations of malloc by native stack. It knows no
+//! line of Python. It wants a newer C library than this machine's, and so is started with its own.
 
 use super::{Lines, Start, Tool, nothing};
 
@@ -9,15 +9,16 @@ pub(super) fn tool() -> Tool {
         figure: "outstanding bytes by native stack; no lines of Python",
         start: Start::Attach(
             |place, pid| {
-                let root = place.tools.join("bcc");
+                let root = place.tools.join("bcc/usr");
                 let path = |name: &str| root.join(name).display().to_string();
                 vec![
-                    "env".to_owned(),
-                    format!("LD_LIBRARY_PATH={}", path("usr/lib/x86_64-linux-gnu")),
-                    format!("PYTHONPATH={}", path("usr/lib/python3/dist-packages")),
-                    "PYTHONUNBUFFERED=1".to_owned(),
-                    "/usr/bin/python3".to_owned(),
-                    path("usr/sbin/memleak-bpfcc"),
+                    // What it says arrives at once, not a buffer at a time.
+                    "stdbuf".to_owned(),
+                    "-oL".to_owned(),
+                    path("lib64/ld-linux-x86-64.so.2"),
+                    "--library-path".to_owned(),
+                    path("lib/x86_64-linux-gnu"),
+                    path("sbin/memleak-libbpf"),
                     "-p".to_owned(),
                     pid.to_string(),
                 ]

@@ -64,8 +64,9 @@ pub fn section(section: &Section) -> String {
 fn truths(alone: &[&Run], marks: &[Mark]) -> String {
     let of =
         |figure: fn(&Run) -> f64| median(&alone.iter().map(|run| figure(run)).collect::<Vec<_>>());
+    let asked = if marks.is_empty() { "" } else { "; asked for, by construction" };
     let mut text = format!(
-        "| *alone; asked for, by construction* | {:.3} s | {:.2} s | {:.1} MiB | | |",
+        "| *alone{asked}* | {:.3} s | {:.2} s | {:.1} MiB | | |",
         of(|run| run.truth.loop_ns as f64 / 1e9),
         of(|run| run.seconds),
         of(|run| mib(run.truth.peak)),
@@ -73,11 +74,11 @@ fn truths(alone: &[&Run], marks: &[Mark]) -> String {
     for mark in marks {
         write!(text, " {:.1} |", mib(mark.asked)).ok();
     }
-    text += "\n| *resident, by construction* | | | | | |";
-    for mark in marks {
-        write!(text, " {:.1} |", mib(mark.resident)).ok();
-    }
     if !marks.is_empty() {
+        text += "\n| *resident, by construction* | | | | | |";
+        for mark in marks {
+            write!(text, " {:.1} |", mib(mark.resident)).ok();
+        }
         let grown = of(|run| mib(run.truth.grown));
         write!(text, "\n| *all lines, by `smaps_rollup`* | | | | | | {grown:.1} |").ok();
         text += &" |".repeat(marks.len() - 1);
