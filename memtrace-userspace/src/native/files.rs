@@ -2,26 +2,16 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::file::NativeFile;
 use super::limits::{IDLE_WINDOWS, MAX_DEBUG_BYTES};
-use crate::python::Mapping;
+use crate::python::{FileState, Mapping};
 
 /// Windows of time after which a file that no process has is forgotten: its unwind tables may be large,
 /// and it is kept open. Longer than its lines are kept, so that those are given back before.
 const FORGET_AFTER: u32 = 4 * IDLE_WINDOWS;
-
-/// What tells a file from every other and from its own earlier content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct FileKey {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
 
 /// A file that was met.
 struct Known {
@@ -41,7 +31,7 @@ impl Known {
 
 /// Files by what they are.
 pub struct NativeFiles {
-    files: HashMap<FileKey, Known>,
+    files: HashMap<FileState, Known>,
     /// Bytes of debug sections that may still be read.
     debug_left: Rc<Cell<u64>>,
 }
@@ -70,12 +60,7 @@ impl NativeFiles {
     pub(super) fn get(&mut self, pid: u32, mapping: &Mapping) -> Option<Rc<NativeFile>> {
         let file = mapping.open(pid).ok()?;
         let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let key = FileKey {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let key = FileState::of(&metadata);
         let read = || {
             let root = PathBuf::from(format!("/proc/{pid}/root"));
             let left = Rc::clone(&self.debug_left);

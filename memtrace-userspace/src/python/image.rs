@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use object::elf::{self, FileHeader32, FileHeader64};
@@ -16,6 +16,7 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadRef, StringTable};
 
 use super::bounded_read::BoundedRead;
+use super::file_state::FileState;
 use super::layouts;
 use super::version::NEWEST_MINOR;
 
@@ -229,19 +230,10 @@ impl Image {
     }
 }
 
-/// What tells a file from every other and from its own earlier content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct FileKey {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
 /// The ELF files that have been looked at. Owned by whoever discovers more than one process.
 #[derive(Debug, Default)]
 pub struct Images {
-    files: HashMap<FileKey, Option<Arc<Image>>>,
+    files: HashMap<FileState, Option<Arc<Image>>>,
 }
 
 /// Files remembered; then all are forgotten. A machine has some thousands in use.
@@ -269,12 +261,7 @@ impl Images {
         if !metadata.is_file() {
             return Ok(None);
         }
-        let key = FileKey {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let key = FileState::of(&metadata);
         if self.files.len() >= FILES_LIMIT {
             self.files.clear();
         }

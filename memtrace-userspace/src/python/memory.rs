@@ -202,15 +202,23 @@ impl TargetMemory {
     }
 }
 
+/// What [`ReadMemory::read_raw`] fills, as a slice.
+///
+/// # Safety
+///
+/// `into` must be valid for writes of `length` bytes, and nobody else's for as long as the slice is in use.
+pub(crate) unsafe fn zeroed<'a>(into: *mut u8, length: u32) -> &'a mut [u8] {
+    // SAFETY: valid for `length` bytes, by the caller's word; initialised before a slice of them exists.
+    unsafe {
+        into.write_bytes(0, length as usize);
+        std::slice::from_raw_parts_mut(into, length as usize)
+    }
+}
+
 impl ReadMemory for TargetMemory {
     unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
-        // SAFETY: the caller promises that `into` is valid for `length` bytes; they are made
-        // initialised before a slice of them exists.
-        let into = unsafe {
-            into.write_bytes(0, length as usize);
-            std::slice::from_raw_parts_mut(into, length as usize)
-        };
-        self.read(address, into)
+        // SAFETY: the caller promises the same.
+        self.read(address, unsafe { zeroed(into, length) })
     }
 }
 

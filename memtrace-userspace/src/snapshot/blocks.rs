@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use memtrace_common::memory::ReadMemory;
 
-use crate::python::TargetMemory;
+use crate::python::{TargetMemory, zeroed};
 
 /// Bytes of one piece.
 const PIECE: u64 = 64 << 10;
@@ -80,13 +80,8 @@ impl<'a> Blocks<'a> {
 
 impl ReadMemory for Blocks<'_> {
     unsafe fn read_raw(&self, address: u64, into: *mut u8, length: u32) -> bool {
-        // SAFETY: the caller promises that `into` is valid for `length` bytes; they are made
-        // initialised before a slice of them exists.
-        let into = unsafe {
-            into.write_bytes(0, length as usize);
-            std::slice::from_raw_parts_mut(into, length as usize)
-        };
-        self.read(address, into)
+        // SAFETY: the caller promises the same.
+        self.read(address, unsafe { zeroed(into, length) })
     }
 }
 
