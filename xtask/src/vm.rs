@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("not as it should be on {}", failed.join(", ")) }
 }
 
-/// Boots all kernels, as many at a time as there are CPUs, the newest first: they take longest.
+/// Boots all kernels, the newest first, one more at a time than there are CPUs: tests wait now and then.
 fn boot_all(kernels: &[Kernel], initramfs: &Path, options: &Options) -> Result<Vec<Outcome>> {
     let queue = Mutex::new(kernels.iter().rev());
     let work = || {
@@ -125,9 +125,9 @@ fn boot_all(kernels: &[Kernel], initramfs: &Path, options: &Options) -> Result<V
             outcomes.push(outcome.with_context(|| format!("Linux {}", kernel.release))?);
         }
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
     let worked: Result<Vec<_>> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..=cpus).map(|_| scope.spawn(work)).collect();
         let join = |worker: ScopedJoinHandle<'_, Result<Vec<Outcome>>>| match worker.join() {
             Ok(outcomes) => outcomes,
             Err(_) => bail!("a machine's thread panicked"),

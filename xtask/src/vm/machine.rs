@@ -25,6 +25,8 @@ use crate::process;
 
 /// A run that takes longer hangs: aarch64's take four minutes, and many more beside other work.
 const LONGEST: Duration = Duration::from_secs(2400);
+/// MiB. With 2,048 a kernel that has the tests' files in memory, too, may take pages back that a test counts on.
+const MEMORY: &str = "4096";
 
 /// Fails when there is no QEMU.
 pub(super) fn require(architecture: Architecture) -> Result<()> {
@@ -150,7 +152,7 @@ pub(super) fn boot(
     let architecture = kernel.architecture;
     let console = super::folder().join(format!("console-{}-{}", architecture.name(), kernel.name));
     let mut command = Command::new(architecture.qemu());
-    command.args(architecture.machine()).args(["-smp", "2", "-m", "2048"]);
+    command.args(architecture.machine()).args(["-smp", "2", "-m", MEMORY]);
     command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     command.arg("-serial").arg(format!("file:{}", console.display()));
     command.args(architecture.voice());
