@@ -20,7 +20,11 @@ const EXECUTIONS: &str = "how often the line ran (of a `def` line: how often it 
 
 const TOP_LINES: [(&str, &str); 7] = [
     ("Self net", "Grown − Returned"),
-    ("Grown", "RSS added by the line itself, without what it called"),
+    (
+        "Grown",
+        "RSS added by the line itself, without what it called: pages that it was the first to touch. Where\n              \
+         it frees objects in them, those of other lines may stay there (--lens allocator: who allocates)",
+    ),
     ("Returned", "of that, given back, by whatever line: credited to the line that had grown it"),
     ("Resident", "still resident: of Grown, what is in RSS at report time"),
     ("Cumul.", "as Increment"),
