@@ -73,6 +73,10 @@ pub struct AttachArgs {
     /// Process ids, as this host sees them
     #[arg(required = true, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pids: Vec<u32>,
+    /// Trace the Python processes that these have started already, too: a server's workers. What is forked
+    /// later is followed anyway
+    #[arg(long)]
+    pub children: bool,
     /// How to trace and report
     #[command(flatten)]
     pub trace: TraceArgs,
@@ -149,6 +153,10 @@ pub struct TopArgs {
     /// Process ids, as this host sees them; without any, all Python processes that can be traced
     #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pids: Vec<u32>,
+    /// Trace the Python processes that these have started already, too: a server's workers. What is forked
+    /// later is followed anyway
+    #[arg(long, requires = "pids")]
+    pub children: bool,
     /// Renew the picture after this time: 100ms, 1s, 10s
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = window)]
     pub window: Duration,

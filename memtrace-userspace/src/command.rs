@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
+mod family;
 pub mod form;
 pub mod mend;
 pub mod output;

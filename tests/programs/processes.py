@@ -112,6 +112,39 @@ def command_stays():
     return {"children": [child.pid]}
 
 
+WORKERS = []
+
+
+def workers_from_before():
+    """Workers that were forked before the step grow in it, and a worker of one of them."""
+    for go, done, _ in WORKERS:
+        os.write(go, b"g")
+        assert os.read(done, 1) == b"d"
+    marked("in worker", SIZE)
+    return {"children": [child for _, _, child in WORKERS]}
+
+
+def start_worker(starts_another):
+    """A child that grows when it is told to; it may have a child of its own, which grows with it."""
+    go_read, go = os.pipe()
+    done, done_write = os.pipe()
+    child = os.fork()
+    if child:
+        WORKERS.append((go, done, child))
+        return
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    del WORKERS[:]
+    if starts_another:
+        start_worker(False)
+    while os.read(go_read, 1):
+        for inner_go, inner_done, _ in WORKERS:
+            os.write(inner_go, b"g")
+            os.read(inner_done, 1)
+        keep(bytearray(SIZE))  # mark: in worker
+        os.write(done_write, b"d")
+    os._exit(0)
+
+
 def executes():
     """Grows, then becomes another program: the next life answers for this step."""
     before = rss()
@@ -136,4 +169,7 @@ if __name__ == "__main__":
         answer({})
         told_to_go()
     else:
+        if sys.argv[1] == "workers_from_before":
+            start_worker(False)
+            start_worker(True)
         main(globals())

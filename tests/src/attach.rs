@@ -91,18 +91,27 @@ impl Tracer {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let started = Instant::now();
         let (mut tracer, _) = spawned(command, folder)?;
-        let mut waiting: Vec<String> = pids.iter().map(|pid| format!("to {pid} ")).collect();
+        tracer.until_attached(pids.iter().copied())?;
+        tracer.attached_after = started.elapsed();
+        Ok(tracer)
+    }
+
+    /// Waits until memtrace has said of all these that they are attached to.
+    ///
+    /// # Errors
+    /// When it ends before that.
+    pub fn until_attached(&mut self, pids: impl IntoIterator<Item = u32>) -> Result<()> {
+        let mut waiting: Vec<String> = pids.into_iter().map(|pid| format!("to {pid} ")).collect();
         while !waiting.is_empty() {
-            let Some(line) = tracer.stderr.take_line()? else {
-                let status = tracer.child.wait()?;
-                bail!("memtrace ended ({status}) before it attached: {}", tracer.stderr.seen());
+            let Some(line) = self.stderr.take_line()? else {
+                let status = self.child.wait()?;
+                bail!("memtrace ended ({status}) before it attached: {}", self.stderr.seen());
             };
             if line.starts_with("memtrace: attached ") {
                 waiting.retain(|pid| !line.contains(pid.as_str()));
             }
         }
-        tracer.attached_after = started.elapsed();
-        Ok(tracer)
+        Ok(())
     }
 
     /// Starts `memtrace run` with piped standard streams; `prepare` sets folder and environment.

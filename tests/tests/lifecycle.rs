@@ -1,8 +1,9 @@
 //! Threads and processes that come and go while they are traced.
 
-use harness::interpreters::for_each;
+use harness::attach::Tracer;
+use harness::interpreters::{for_each, newest};
 use harness::target::Target;
-use harness::{Result, check, ensure, traced};
+use harness::{Result, check, ensure, memory, traced};
 
 #[test]
 fn a_thread_that_starts_after_attach_has_its_line() -> Result<()> {
@@ -93,6 +94,47 @@ fn a_forked_child_is_left_alone_with_no_follow() -> Result<()> {
         check::law(&traced.report)?;
         check::agrees_with_kernel(&traced.report, traced.target.pid, traced.target.settled()?)
     })
+}
+
+/// Two workers from before attach, one of which has one of its own.
+#[test]
+fn workers_from_before_are_traced_when_that_is_asked_for() -> Result<()> {
+    for_each(|python| {
+        let mut target = Target::start(python, "processes.py", &["workers_from_before"])?;
+        let workers = memory::descendants(target.pid)?;
+        ensure!(workers.len() == 3, "{workers:?}");
+        let mut tracer = Tracer::attach(&[target.pid], &["--children"])?;
+        tracer.until_attached(workers.iter().copied())?;
+        let truth = target.go()?;
+        let kernel = traced::family(target.pid)?;
+        let finished = tracer.stop()?;
+        ensure!(!finished.stderr.contains("not traced"), "{}", finished.stderr);
+        let report = finished.report()?;
+        check::law(&report)?;
+        for (pid, kernel) in kernel {
+            check::agrees_with_kernel(&report, pid, kernel)?;
+        }
+        for worker in workers {
+            check::kept_by_line(report.process(worker)?, truth.mark("in worker")?)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn workers_from_before_are_pointed_out_when_they_are_not_traced() -> Result<()> {
+    let traced = traced::trace(&newest()?, "processes.py", &["workers_from_before"], &[])?;
+    let pids: Vec<u32> = traced.report.processes.iter().map(|process| process.pid).collect();
+    ensure!(pids == [traced.target.pid], "{pids:?}");
+    let workers: Vec<_> =
+        traced.kernel.keys().filter(|pid| **pid != traced.target.pid).map(u32::to_string).collect();
+    let hint = format!(
+        "memtrace: not traced: 3 Python processes that this one has started before ({}); --children \
+         traces such, too\n",
+        workers.join(", ")
+    );
+    ensure!(traced.finished.stderr.contains(&hint), "{} has no {hint}", traced.finished.stderr);
+    Ok(())
 }
 
 #[test]

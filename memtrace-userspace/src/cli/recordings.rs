@@ -19,6 +19,10 @@ pub struct RecordArgs {
     /// Process ids, as this host sees them
     #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pids: Vec<u32>,
+    /// Trace the Python processes that these have started already, too: a server's workers. What is forked
+    /// later is followed anyway
+    #[arg(long, conflicts_with = "command")]
+    pub children: bool,
     /// The recording; it must not be there yet
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 
+use super::family::{Family, Tell};
 use super::form::Form;
 use super::output::Output;
 use super::progress::{Progress, say};
-use super::trace::{Stops, check_view, look_at_all, plan_of, report};
+use super::trace::{Stops, check_view, plan_of, report};
 use crate::cli::AttachArgs;
 use crate::session::Session;
 
@@ -17,15 +18,12 @@ use crate::session::Session;
 pub async fn run(args: &AttachArgs) -> Result<()> {
     check_view(&args.trace.form, &args.trace.probes)?;
     let form = Form::prepare(&args.trace.form, Output::open)?;
-    let found = look_at_all(&args.pids)?;
+    let family = Family::look_at(&args.pids, args.children)?;
     let mut stops = Stops::new().context("signals")?;
     let mut session = Session::open(&plan_of(&args.trace))?;
-    for (pid, interpreter) in found {
-        let version = session.attach(pid, interpreter)?;
-        if !args.trace.quiet {
-            say(format_args!("attached to {pid} (CPython {version})"));
-        }
-    }
+    let tell = |pid: u32, version: &str| say(format_args!("attached to {pid} (CPython {version})"));
+    let tell: Option<Tell<'_>> = (!args.trace.quiet).then_some(&tell);
+    family.attach(&mut session, tell)?;
     let progress = Progress::of_time("tracing", args.trace.duration, args.trace.quiet);
     session.run(stops.or_after(args.trace.duration)).await?;
     drop(progress);

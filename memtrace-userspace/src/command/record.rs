@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 
 use self::file::RecordingFile;
 use self::keeper::Keeper;
+use super::family::{Family, Tell};
 use super::progress::{Progress, say};
 use super::started::Started;
-use super::trace::{Stops, look_at_all, plan};
+use super::trace::{Stops, plan};
 use crate::cli::RecordArgs;
 use crate::session::{Plan, Session, Step, Traced};
 
@@ -33,7 +34,7 @@ pub async fn run(args: &RecordArgs) -> Result<u8> {
 }
 
 async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
-    let mut found = look_at_all(&args.pids)?;
+    let mut family = Family::look_at(&args.pids, args.children)?;
     let mut stops = Stops::new().context("signals")?;
     if let Some(condition) = arm::Condition::of(args) {
         let armed = tokio::select! {
@@ -49,15 +50,14 @@ async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
             say(&armed);
         }
         // The interpreter may have come a long way since it was looked at first.
-        found = look_at_all(&args.pids)?;
+        family = Family::look_at(&args.pids, args.children)?;
     }
     let mut session = Session::open(&plan_of(args))?;
-    for (pid, interpreter) in found {
-        let version = session.attach(pid, interpreter)?;
-        if !args.quiet {
-            say(format_args!("recording {pid} (CPython {version}) to {}", args.output.display()));
-        }
-    }
+    let tell = |pid: u32, version: &str| {
+        say(format_args!("recording {pid} (CPython {version}) to {}", args.output.display()));
+    };
+    let tell: Option<Tell<'_>> = (!args.quiet).then_some(&tell);
+    family.attach(&mut session, tell)?;
     let mut keeper = Keeper::begin(file, args.on_oom, session.head())?;
     let progress = Progress::of_time("recording", args.duration, args.quiet);
     let traced = trace(session, stops.or_after(args.duration), &mut keeper).await?;

@@ -12,9 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::display::Display;
 use self::spool::Spool;
 use super::color;
+use super::family::Family;
 use super::progress::say;
 use super::sources::SourceKeeper;
-use super::trace::{Stops, look_at_all, plan, restore};
+use super::trace::{Stops, plan, restore};
 use crate::cli::TopArgs;
 use crate::history::Entry;
 use crate::kernel::support;
@@ -45,7 +46,7 @@ const NOBODY: &str = "no Python process that can be traced is running here; `mem
 /// There is no terminal, there is nothing to trace ([`SessionError`]), or one of the two fails.
 pub async fn run(args: &TopArgs) -> Result<()> {
     ensure!(FullScreen::is_possible(), NO_TERMINAL);
-    let mut candidates = Candidates::find(&args.pids)?;
+    let mut candidates = Candidates::find(&args.pids, args.children)?;
     let ends = Ends::new().context("signals")?;
     let plan = Plan { window: args.window, keep_entries: true, ..plan(&args.probes, false) };
     let mut session = Session::open(&plan)?;
@@ -158,18 +159,20 @@ impl Ends {
 }
 
 /// What is to be traced.
+#[derive(Default)]
 struct Candidates {
+    named: Option<Family>,
+    /// Without names, all that can be.
     found: Vec<(u32, Interpreter)>,
-    /// Whether one that can't be traced keeps the others from it.
-    strict: bool,
     refused: Vec<Refused>,
 }
 
 impl Candidates {
     /// The processes named; without any, all that can be traced.
-    fn find(pids: &[u32]) -> Result<Self> {
+    fn find(pids: &[u32], children: bool) -> Result<Self> {
         if !pids.is_empty() {
-            return Ok(Self { found: look_at_all(pids)?, strict: true, refused: Vec::new() });
+            let named = Some(Family::look_at(pids, children)?);
+            return Ok(Self { named, ..Self::default() });
         }
         support::require()?;
         let all = processes::list(&mut Images::new()).context("the processes can't be listed")?;
@@ -178,7 +181,7 @@ impl Candidates {
     }
 
     fn of(all: Vec<PythonProcess>) -> Self {
-        let mut candidates = Self { found: Vec::new(), strict: false, refused: Vec::new() };
+        let mut candidates = Self::default();
         for PythonProcess { pid, command, finding, .. } in all {
             let why = match finding {
                 Finding::Traceable(interpreter) => {
@@ -194,11 +197,13 @@ impl Candidates {
     }
 
     fn attach(&mut self, session: &mut Session) -> Result<()> {
+        if let Some(family) = self.named.take() {
+            return family.attach(session, None);
+        }
         let mut attached = 0;
         for (pid, interpreter) in self.found.drain(..) {
             match session.attach(pid, interpreter) {
                 Ok(_) => attached += 1,
-                Err(error) if self.strict => return Err(error.into()),
                 Err(SessionError::Gone(_)) => {}
                 Err(error) => {
                     let command = processes::command(pid).unwrap_or_default();

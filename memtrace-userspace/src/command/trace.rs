@@ -1,6 +1,5 @@
 //! What commands that trace share: the targets, the plan, the stop, the report.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,8 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::form::{Form, FormError};
 use crate::cli::{Bind, FormArgs, LensKind, ProbeArgs, TraceArgs};
 use crate::kernel::Options;
-use crate::python::{Images, Interpreter};
-use crate::session::{Binding, LensPlan, Plan, Traced, look_at};
+use crate::session::{Binding, LensPlan, Plan, Traced};
 use crate::source;
 
 /// Length of a window of time where nobody asks for another.
@@ -65,13 +63,6 @@ pub(super) fn check_view(form: &FormArgs, probes: &ProbeArgs) -> Result<(), Form
 /// The plan of `attach` and `run`.
 pub(super) fn plan_of(args: &TraceArgs) -> Plan {
     Plan { calls: args.calls, ..plan(&args.probes, args.verbose) }
-}
-
-/// Looks at processes, each once. One that can't be traced is an error.
-pub(super) fn look_at_all(pids: &[u32]) -> Result<Vec<(u32, Interpreter)>> {
-    let pids: BTreeSet<u32> = pids.iter().copied().collect();
-    let mut images = Images::new();
-    pids.into_iter().map(|pid| Ok((pid, look_at(pid, &mut images)?))).collect()
 }
 
 /// The signals that end tracing. After the first one their usual effect is back, so that a second

@@ -3,7 +3,7 @@
 //! A process that vanishes while it is looked at is simply not there; one that may not be looked
 //! at is listed if it calls itself Python. Nothing is printed here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -49,11 +49,16 @@ const COMMAND_LIMIT: u64 = 64 << 10;
 /// When `/proc` itself can't be read; never because of one process.
 pub fn list(images: &mut Images) -> io::Result<Vec<PythonProcess>> {
     let users = users();
+    Ok(pids()?.into_iter().filter_map(|pid| look_at(pid, images, &users)).collect())
+}
+
+/// All processes, in order.
+fn pids() -> io::Result<Vec<u32>> {
     let mut pids: Vec<u32> = std::fs::read_dir("/proc")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
     pids.sort_unstable();
-    Ok(pids.into_iter().filter_map(|pid| look_at(pid, images, &users)).collect())
+    Ok(pids)
 }
 
 fn look_at(pid: u32, images: &mut Images, users: &HashMap<u32, String>) -> Option<PythonProcess> {
@@ -87,6 +92,32 @@ fn rss(pid: u32) -> Option<Bytes> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: i64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(Bytes(pages.saturating_mul(procfs::page_size().cast_signed())))
+}
+
+/// All processes that these have started, and those have, without these themselves.
+///
+/// # Errors
+///
+/// When `/proc` itself can't be read; never because of one process.
+pub fn started_by(roots: &BTreeSet<u32>) -> io::Result<BTreeSet<u32>> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for pid in pids()? {
+        if let Ok(stat) = procfs::process::Process::new(pid.cast_signed()).and_then(|it| it.stat())
+        {
+            children.entry(stat.ppid.cast_unsigned()).or_default().push(pid);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut open: Vec<u32> = roots.iter().copied().collect();
+    while let Some(parent) = open.pop() {
+        // Taken out, so that pids which come again while they are listed make no circle.
+        for child in children.remove(&parent).unwrap_or_default() {
+            if !roots.contains(&child) && found.insert(child) {
+                open.push(child);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A process's arguments, or its `comm` where it has none; `None` when it is gone.

@@ -1,0 +1,107 @@
+//! The processes that were named, and those that they have started before: a server's workers, a pool's.
+//!
+//! What a traced process forks from then on is followed by the kernel side. All are looked at before anything is
+//! attached, since events wait while one is looked at.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+
+use super::progress::say;
+use crate::python::{Discovery, Images, Interpreter, discover, processes};
+use crate::session::{Session, SessionError, look_at};
+
+/// Told of each process that is attached to: its pid, and the version of its interpreter.
+pub(super) type Tell<'a> = &'a dyn Fn(u32, &str);
+
+/// Pids that a hint names.
+const SHOWN: usize = 5;
+
+/// What is to be traced.
+pub(super) struct Family {
+    roots: BTreeSet<u32>,
+    named: Vec<(u32, Interpreter)>,
+    /// Python processes that those have started.
+    children: Vec<(u32, Interpreter)>,
+    wants_children: bool,
+    images: Images,
+}
+
+impl Family {
+    /// Looks at processes, each once. One that can't be traced is an error if it was named, and passed over if it
+    /// is a child.
+    pub(super) fn look_at(pids: &[u32], wants_children: bool) -> Result<Self> {
+        let roots: BTreeSet<u32> = pids.iter().copied().collect();
+        let mut images = Images::new();
+        let named = roots.iter().map(|pid| Ok((*pid, look_at(*pid, &mut images)?)));
+        let named = named.collect::<Result<_>>()?;
+        let mut family = Self { roots, named, children: Vec::new(), wants_children, images };
+        family.children = family.fresh(&mut family.roots.clone())?;
+        Ok(family)
+    }
+
+    /// Python processes that the named ones have started and that were not seen yet.
+    fn fresh(&mut self, seen: &mut BTreeSet<u32>) -> Result<Vec<(u32, Interpreter)>> {
+        let all = processes::started_by(&self.roots).context("the processes can't be listed")?;
+        let unseen: Vec<u32> = all.into_iter().filter(|pid| seen.insert(*pid)).collect();
+        let look = |pid| match discover(pid, &mut self.images) {
+            Ok(Discovery::Python(interpreter)) => Some((pid, *interpreter)),
+            _ => None,
+        };
+        Ok(unseen.into_iter().filter_map(look).collect())
+    }
+
+    /// Attaches to the named processes and, if that is wanted, to those they have started. Each is told; without anybody
+    /// to tell there is no hint either.
+    ///
+    /// # Errors
+    ///
+    /// One of the named can't be traced, or the kernel side fails.
+    pub(super) fn attach(mut self, session: &mut Session, tell: Option<Tell<'_>>) -> Result<()> {
+        let told = |pid, version: &str| tell.into_iter().for_each(|tell| tell(pid, version));
+        for (pid, interpreter) in std::mem::take(&mut self.named) {
+            told(pid, &session.attach(pid, interpreter)?);
+        }
+        let mut children = std::mem::take(&mut self.children);
+        if !self.wants_children {
+            if tell.is_some() {
+                hint(self.roots.len(), &children);
+            }
+            return Ok(());
+        }
+        let mut seen = self.roots.clone();
+        seen.extend(children.iter().map(|(pid, _)| pid));
+        // Until there is none that was not seen: what one has started before it was attached to is found, and
+        // what it starts after that is followed.
+        loop {
+            for (pid, interpreter) in children {
+                match session.attach(pid, interpreter) {
+                    Ok(version) => told(pid, &version),
+                    // It has ended, or the kernel side has it, since a traced process forked it.
+                    Err(SessionError::Gone(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            children = self.fresh(&mut seen)?;
+            if children.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Says that there are processes which a user who named a server may take for part of it.
+fn hint(roots: usize, left: &[(u32, Interpreter)]) {
+    let shown: Vec<_> = left.iter().take(SHOWN).map(|(pid, _)| pid.to_string()).collect();
+    let what = match left.len() {
+        0 => return,
+        1 => "a Python process".to_owned(),
+        many => format!("{many} Python processes"),
+    };
+    say(format_args!(
+        "not traced: {what} that {} started before ({}{}); --children traces such, too",
+        if roots == 1 { "this one has" } else { "these have" },
+        shown.join(", "),
+        if left.len() > SHOWN { ", …" } else { "" },
+    ));
+}
