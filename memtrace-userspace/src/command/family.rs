@@ -14,10 +14,14 @@ use crate::session::{Session, SessionError, look_at};
 /// Told of each process that is attached to: its pid, and the version of its interpreter.
 pub(super) type Tell<'a> = &'a dyn Fn(u32, &str);
 
+/// Looks for children. Each is of those that came during the one before; with `--no-follow`, who starts processes all
+/// the time would keep it here.
+const PASSES: usize = 4;
+
 /// Pids that a hint names.
 const SHOWN: usize = 5;
 
-/// What is to be traced.
+/// What is to be traced, and what it has started.
 pub(super) struct Family {
     roots: BTreeSet<u32>,
     named: Vec<(u32, Interpreter)>,
@@ -71,22 +75,27 @@ impl Family {
         }
         let mut seen = self.roots.clone();
         seen.extend(children.iter().map(|(pid, _)| pid));
-        // Until there is none that was not seen: what one has started before it was attached to is found, and
-        // what it starts after that is followed.
-        loop {
+        // Again for what one of them has started between the look at it and its attach; what it starts after that is
+        // followed.
+        for pass in 0..PASSES {
+            let mut attached = false;
             for (pid, interpreter) in children {
                 match session.attach(pid, interpreter) {
-                    Ok(version) => told(pid, &version),
+                    Ok(version) => {
+                        told(pid, &version);
+                        attached = true;
+                    }
                     // It has ended, or the kernel side has it, since a traced process forked it.
                     Err(SessionError::Gone(_)) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
             children = self.fresh(&mut seen)?;
-            if children.is_empty() {
-                return Ok(());
+            if children.is_empty() || (pass > 0 && !attached) {
+                break;
             }
         }
+        Ok(())
     }
 }
 
