@@ -17,7 +17,7 @@ struct Answer {
     grown: i64,
 }
 
-/// Shapes that stacks.py has, each in two threads, and its loop.
+/// Shapes of shapes.py and the loop of stacks.py, each in two threads.
 const THREADS: usize = 66;
 
 fn record(python: &Interpreter, settings: &[(&str, &str)]) -> Result<(Recorded, Vec<Answer>)> {

@@ -60,9 +60,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         advisories::renew(clone)?;
     }
     let place = advisories::unpack(&rules)?;
-    for (manifest, _) in MANIFESTS {
+    for (manifest, allowed) in MANIFESTS {
+        // The rules let one advisory pass, about the workspace: that it is met shows that the copy was read.
+        let not_met = if allowed.is_empty() { "--deny" } else { "--allow" };
         check(manifest, &place, |command| {
-            command.args(["--allow", "advisory-not-detected", "advisories"]);
+            command.args([not_met, "advisory-not-detected", "advisories"]);
         })?;
     }
     Ok(())

@@ -28,6 +28,8 @@ pub(super) struct Family {
     /// Python processes that those have started.
     children: Vec<(u32, Interpreter)>,
     wants_children: bool,
+    /// All that were looked at.
+    seen: BTreeSet<u32>,
     images: Images,
 }
 
@@ -39,15 +41,16 @@ impl Family {
         let mut images = Images::new();
         let named = roots.iter().map(|pid| Ok((*pid, look_at(*pid, &mut images)?)));
         let named = named.collect::<Result<_>>()?;
-        let mut family = Self { roots, named, children: Vec::new(), wants_children, images };
-        family.children = family.fresh(&mut family.roots.clone())?;
+        let seen = roots.clone();
+        let mut family = Self { roots, named, children: Vec::new(), wants_children, seen, images };
+        family.children = family.fresh()?;
         Ok(family)
     }
 
     /// Python processes that the named ones have started and that were not seen yet.
-    fn fresh(&mut self, seen: &mut BTreeSet<u32>) -> Result<Vec<(u32, Interpreter)>> {
+    fn fresh(&mut self) -> Result<Vec<(u32, Interpreter)>> {
         let all = processes::started_by(&self.roots).context("the processes can't be listed")?;
-        let unseen: Vec<u32> = all.into_iter().filter(|pid| seen.insert(*pid)).collect();
+        let unseen: Vec<u32> = all.into_iter().filter(|pid| self.seen.insert(*pid)).collect();
         let look = |pid| match discover(pid, &mut self.images) {
             Ok(Discovery::Python(interpreter)) => Some((pid, *interpreter)),
             _ => None,
@@ -73,8 +76,6 @@ impl Family {
             }
             return Ok(());
         }
-        let mut seen = self.roots.clone();
-        seen.extend(children.iter().map(|(pid, _)| pid));
         // Again for what one of them has started between the look at it and its attach; what it starts after that is
         // followed.
         for pass in 0..PASSES {
@@ -90,7 +91,7 @@ impl Family {
                     Err(error) => return Err(error.into()),
                 }
             }
-            children = self.fresh(&mut seen)?;
+            children = self.fresh()?;
             if children.is_empty() || (pass > 0 && !attached) {
                 break;
             }
