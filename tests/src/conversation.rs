@@ -105,13 +105,15 @@ impl Conversation {
         }
     }
 
-    /// Says one line.
+    /// Says one line. In one write: a program that reads a part of it would take the rest for the next.
     ///
     /// # Errors
     /// When the program is gone.
     pub fn say(&mut self, line: &str) -> Result<()> {
-        writeln!(self.input, "{line}").with_context(|| format!("say {line:?} to the program"))?;
-        Ok(())
+        let bytes = format!("{line}\n");
+        self.input
+            .write_all(bytes.as_bytes())
+            .with_context(|| format!("say {line:?} to the program"))
     }
 
     /// Waits for `ready` and gives the program's pid.

@@ -31,7 +31,9 @@ fn last_in_reserve(pid: u32) -> Result<u64> {
     for open in fs::read_dir(format!("/proc/{pid}/fd"))? {
         let open = open?;
         let number = open.file_name().to_string_lossy().parse()?;
-        if number > 2 && fs::read_link(open.path())?.as_os_str() == "/dev/null" {
+        // Others come and go while it looks at processes.
+        let is_null = |file: std::path::PathBuf| file.as_os_str() == "/dev/null";
+        if number > 2 && fs::read_link(open.path()).is_ok_and(is_null) {
             last = last.max(Some(number));
         }
     }
