@@ -125,17 +125,20 @@ def workers_from_before():
 
 
 def start_worker(starts_another):
-    """A child that grows when it is told to; it may have a child of its own, which grows with it."""
+    """A child that grows when it is told to; it may have a child of its own, which grows with it. They are there
+    when this returns."""
     go_read, go = os.pipe()
     done, done_write = os.pipe()
     child = os.fork()
     if child:
+        assert os.read(done, 1) == b"r"
         WORKERS.append((go, done, child))
         return
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     del WORKERS[:]
     if starts_another:
         start_worker(False)
+    os.write(done_write, b"r")
     while os.read(go_read, 1):
         for inner_go, inner_done, _ in WORKERS:
             os.write(inner_go, b"g")

@@ -15,7 +15,7 @@ use harness::process::Process;
 use harness::target::Target;
 use harness::terminal::Terminal;
 use harness::truth::Truth;
-use harness::{Context, Result, bail, ensure, resources};
+use harness::{Context, Result, bail, ensure, memory, resources};
 
 const WIDE: (u16, u16) = (120, 40);
 
@@ -114,6 +114,26 @@ fn the_line_that_grows_is_on_top_with_what_it_grew_and_the_sum_adds_up() -> Resu
     let rss = watched.target.settled()?.rss as f64 / f64::from(1 << 20);
     ensure!((rss - now).abs() < 0.0006, "RSS is {rss}, not as in: {sum}");
     watched.quit()
+}
+
+#[test]
+fn workers_from_before_are_pointed_out_until_a_key_is_pressed() -> Result<()> {
+    resources::root()?;
+    let target = Target::start(&newest()?, "processes.py", &["workers_from_before"])?;
+    let mut command = memtrace::command(["top", &target.pid.to_string()])?;
+    let mut screen = Terminal::start(&mut command, WIDE.0, WIDE.1)?;
+    let text = screen.wait_for_words("not traced: 3 Python processes")?;
+    let hint = row(&text, "not traced").context("no hint")?;
+    ensure!(hint.contains("--children"), "{hint}");
+    for worker in memory::descendants(target.pid)? {
+        ensure!(hint.contains(&worker.to_string()), "{worker} is not in {hint}");
+    }
+    screen.press("g")?;
+    screen.wait_for("no hint", |text| !text.contains("not traced"))?;
+    screen.press("q")?;
+    let (status, below) = screen.ended()?;
+    ensure!(status.code() == Some(0) && below.is_empty(), "{status}: {below}");
+    Ok(())
 }
 
 #[test]

@@ -23,7 +23,10 @@ pub async fn run(args: &AttachArgs) -> Result<()> {
     let mut session = Session::open(&plan_of(&args.trace))?;
     let tell = |pid: u32, version: &str| say(format_args!("attached to {pid} (CPython {version})"));
     let tell: Option<Tell<'_>> = (!args.trace.quiet).then_some(&tell);
-    family.attach(&mut session, tell)?;
+    let hint = family.attach(&mut session, tell)?;
+    if !args.trace.quiet {
+        hint.iter().for_each(say);
+    }
     let progress = Progress::of_time("tracing", args.trace.duration, args.trace.quiet);
     session.run(stops.or_after(args.trace.duration)).await?;
     drop(progress);

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
-use super::progress::say;
 use crate::python::{Discovery, Images, Interpreter, discover, processes};
 use crate::session::{Session, SessionError, look_at};
 
@@ -58,23 +57,24 @@ impl Family {
         Ok(unseen.into_iter().filter_map(look).collect())
     }
 
-    /// Attaches to the named processes and, if that is wanted, to those they have started. Each is told; without anybody
-    /// to tell there is no hint either.
+    /// Attaches to the named processes and, if that is wanted, to those they have started. Each is told. What is left
+    /// out is in the sentence that comes back.
     ///
     /// # Errors
     ///
     /// One of the named can't be traced, or the kernel side fails.
-    pub(super) fn attach(mut self, session: &mut Session, tell: Option<Tell<'_>>) -> Result<()> {
+    pub(super) fn attach(
+        mut self,
+        session: &mut Session,
+        tell: Option<Tell<'_>>,
+    ) -> Result<Option<String>> {
         let told = |pid, version: &str| tell.into_iter().for_each(|tell| tell(pid, version));
         for (pid, interpreter) in std::mem::take(&mut self.named) {
             told(pid, &session.attach(pid, interpreter)?);
         }
         let mut children = std::mem::take(&mut self.children);
         if !self.wants_children {
-            if tell.is_some() {
-                hint(self.roots.len(), &children);
-            }
-            return Ok(());
+            return Ok(hint(self.roots.len(), &children));
         }
         // Again for what one of them has started between the look at it and its attach; what it starts after that is
         // followed.
@@ -96,22 +96,22 @@ impl Family {
                 break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
-/// Says that there are processes which a user who named a server may take for part of it.
-fn hint(roots: usize, left: &[(u32, Interpreter)]) {
+/// That there are processes which a user who named a server may take for part of it.
+fn hint(roots: usize, left: &[(u32, Interpreter)]) -> Option<String> {
     let shown: Vec<_> = left.iter().take(SHOWN).map(|(pid, _)| pid.to_string()).collect();
     let what = match left.len() {
-        0 => return,
+        0 => return None,
         1 => "a Python process".to_owned(),
         many => format!("{many} Python processes"),
     };
-    say(format_args!(
+    Some(format!(
         "not traced: {what} that {} started before ({}{}); --children traces such, too",
         if roots == 1 { "this one has" } else { "these have" },
         shown.join(", "),
         if left.len() > SHOWN { ", …" } else { "" },
-    ));
+    ))
 }

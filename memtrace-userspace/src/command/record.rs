@@ -57,7 +57,10 @@ async fn of_processes(args: &RecordArgs, file: RecordingFile) -> Result<u8> {
         say(format_args!("recording {pid} (CPython {version}) to {}", args.output.display()));
     };
     let tell: Option<Tell<'_>> = (!args.quiet).then_some(&tell);
-    family.attach(&mut session, tell)?;
+    let hint = family.attach(&mut session, tell)?;
+    if !args.quiet {
+        hint.iter().for_each(say);
+    }
     let mut keeper = Keeper::begin(file, args.on_oom, session.head())?;
     let progress = Progress::of_time("recording", args.duration, args.quiet);
     let traced = trace(session, stops.or_after(args.duration), &mut keeper).await?;

@@ -50,7 +50,7 @@ pub async fn run(args: &TopArgs) -> Result<()> {
     let ends = Ends::new().context("signals")?;
     let plan = Plan { window: args.window, keep_entries: true, ..plan(&args.probes, false) };
     let mut session = Session::open(&plan)?;
-    candidates.attach(&mut session)?;
+    let hint = candidates.attach(&mut session)?;
 
     let mut screen = Screen::new(candidates.refused);
     screen.expect_every(Nanos(args.window.as_nanos() as u64));
@@ -58,6 +58,7 @@ pub async fn run(args: &TopArgs) -> Result<()> {
     let display = Display::start(screen, Palette::new(color::wanted(true)))?;
     // From here on nothing returns before the terminal is put back.
     let mut user = User { display, spool, sources: SourceKeeper::default(), ends };
+    user.remark(hint);
     let traced = trace(session, &mut user).await;
     let over = match &traced {
         Ok(Some(_)) => None,
@@ -196,7 +197,8 @@ impl Candidates {
         candidates
     }
 
-    fn attach(&mut self, session: &mut Session) -> Result<()> {
+    /// Attaches to them. The sentence is about who was not named and might have been.
+    fn attach(&mut self, session: &mut Session) -> Result<Option<String>> {
         if let Some(family) = self.named.take() {
             return family.attach(session, None);
         }
@@ -211,6 +213,6 @@ impl Candidates {
                 }
             }
         }
-        if attached == 0 { bail!(NOBODY) } else { Ok(()) }
+        if attached == 0 { bail!(NOBODY) } else { Ok(None) }
     }
 }

@@ -23,6 +23,14 @@ pub(crate) fn of_walks(process: &ProcessProfile) -> Option<String> {
     ))
 }
 
+/// The same of all processes of a side of a comparison.
+pub(crate) fn of_side(profile: &Profile) -> Vec<String> {
+    let of = |process: &ProcessProfile| {
+        of_walks(process).map(|remark| format!("process {}: {remark}", process.pid))
+    };
+    profile.processes.iter().filter_map(of).collect()
+}
+
 /// Of its blocks, where the allocator lens did not look all the time.
 fn of_blocks(process: &ProcessProfile) -> Option<String> {
     let lens = process.lens.as_ref().filter(|lens| !lens.is_exact())?;

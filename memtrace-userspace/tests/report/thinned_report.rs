@@ -1,13 +1,15 @@
 //! Where not every stack was walked: what was measured adds up, and estimates stand beside it.
 
 use memtrace::profile::{Estimate, Memory, ProcessProfile, Reason, lines_of};
+use memtrace::report::diff::{self, Diff};
 use memtrace::report::html::{self, HtmlOptions};
 use memtrace::report::plot::{self, PlotOptions};
 use memtrace::report::{
     Measure, StackOptions, TableOptions, csv, flamegraph, folded, json, pprof, table,
 };
+use serde_json::Value;
 
-use super::build::line;
+use super::build::{self, line};
 use super::build::{mib, process, profile, stack, unattributed};
 
 /// Line 5 has a MiB walked of what stands for 64; line 7 a half, all of its walks standing for themselves;
@@ -106,6 +108,12 @@ fn forms_without_estimates_say_that_lines_have_what_was_walked() {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let plot = printed(&|out| plot::write_text(out, &profile, &PlotOptions::default()).unwrap());
     assert!(words(&plot).contains(REMARK), "{plot}");
+    let whole = build::profile(vec![]);
+    let diff = Diff::of(("a", &whole), ("b", &profile));
+    let document = printed(&|out| diff::json::write(out, &diff).unwrap());
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["before"]["notes"], serde_json::json!([]));
+    assert!(document["after"]["notes"][0].as_str().unwrap().contains(REMARK), "{document}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Diff, Figures, LineChange, Presence, RowChange, Side};
 use crate::report::json::escape::TerminalSafe;
 use crate::report::json::rfc3339;
+use crate::report::remarks;
 use crate::units::{Bytes, Nanos};
 
 /// The name of this form.
@@ -48,6 +49,8 @@ struct SideKeys<'a> {
     law_gap_bytes: Bytes,
     rss_after_bytes: Bytes,
     lines: Own,
+    /// What to know of its figures; empty where they are whole.
+    notes: Vec<String>,
 }
 
 /// A line's own figures on one side.
@@ -109,6 +112,7 @@ impl<'a> SideKeys<'a> {
             law_gap_bytes: side.law_gap(),
             rss_after_bytes: side.rss_after,
             lines: Own::of(side.lines),
+            notes: remarks::of_side(side.profile),
         }
     }
 }

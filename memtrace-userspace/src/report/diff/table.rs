@@ -60,10 +60,8 @@ fn side(out: &mut dyn Write, letter: &str, side: &Side<'_>) -> io::Result<()> {
         duration(side.profile.duration),
         programs.join(", ")
     )?;
-    for process in &side.profile.processes {
-        if let Some(remark) = remarks::of_walks(process) {
-            writeln!(out, "   process {}: {remark}", process.pid)?;
-        }
+    for remark in remarks::of_side(side.profile) {
+        writeln!(out, "   {remark}")?;
     }
     Ok(())
 }
