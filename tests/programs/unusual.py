@@ -35,6 +35,36 @@ def plain():
     grow()
 
 
+def traced():
+    """Under a function that is called for every line, as debuggers and coverage have one."""
+    def each(_frame, _event, _argument):
+        return each
+
+    sys.settrace(each)
+    grow()
+    sys.settrace(None)
+
+
+def monitored():
+    """The interpreter's code is rewritten while it runs, to tell of every line and instruction (3.12 on)."""
+    monitoring = sys.monitoring
+    told = monitoring.events.LINE | monitoring.events.INSTRUCTION
+    monitoring.use_tool_id(monitoring.COVERAGE_ID, "test")
+    for event in (monitoring.events.LINE, monitoring.events.INSTRUCTION):
+        monitoring.register_callback(monitoring.COVERAGE_ID, event, lambda *_: None)
+    monitoring.set_events(monitoring.COVERAGE_ID, told)
+    rss(), stack()  # what their rewritten code takes is theirs
+    grow()
+    monitoring.free_tool_id(monitoring.COVERAGE_ID)
+
+
+def perf_trampolines():
+    """Each Python function is called through code of its own that perf can name (3.12 on)."""
+    assert sys.is_stack_trampoline_active()
+    os.remove("/tmp/perf-%d.map" % os.getpid())
+    grow()
+
+
 def frozen_module():
     """A module that is frozen into the interpreter grows: its code names no file."""
     loader = importlib.machinery.SourceFileLoader("none", "none")

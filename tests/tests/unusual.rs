@@ -174,6 +174,37 @@ fn with_checks_of_memory_and_tracemalloc_lines_have_their_growth() -> Result<()>
     })
 }
 
+#[test]
+fn while_a_debugger_sees_every_line_lines_have_their_growth() -> Result<()> {
+    for_each(|python| grows_as_stated(python, unusual(python, "traced")?))
+}
+
+/// What came with 3.12.
+fn since_3_12() -> Result<Vec<Interpreter>> {
+    let found: Vec<_> = supported()?.into_iter().filter(|it| it.minor() >= (3, 12)).collect();
+    ensure!(!found.is_empty(), "no CPython from 3.12 on is here");
+    Ok(found)
+}
+
+#[test]
+fn while_code_is_rewritten_to_be_monitored_lines_have_their_growth() -> Result<()> {
+    for python in since_3_12()? {
+        grows_as_stated(&python, unusual(&python, "monitored")?)?;
+    }
+    Ok(())
+}
+
+/// No call is a Python frame's alone then: C frames lie between all of them.
+#[test]
+fn with_trampolines_for_perf_lines_have_their_growth() -> Result<()> {
+    for python in since_3_12()? {
+        let mut command = unusual(&python, "perf_trampolines")?;
+        command.env("PYTHONPERFSUPPORT", "1");
+        grows_as_stated(&python, command)?;
+    }
+    Ok(())
+}
+
 /// The program as a zip file: its code objects have files that are no files.
 #[test]
 fn a_program_in_a_zip_file_has_its_lines() -> Result<()> {
