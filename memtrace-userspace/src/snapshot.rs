@@ -122,7 +122,7 @@ fn look(
     let mut notes = interpreter.notes.clone();
     let memory = TargetMemory::open(pid).map_err(failed("maps"))?;
     let mappings = smaps::mappings(pid).map_err(failed("smaps"))?;
-    let rollup = smaps::rollup(pid).map_err(failed("smaps_rollup"))?;
+    let together = smaps::together(pid, &mappings).map_err(failed("smaps_rollup"))?;
     let residence = Residence::of(pid, &mappings).map_err(failed("pagemap"))?;
     let files = Files::of(pid, &mappings);
 
@@ -174,7 +174,7 @@ fn look(
             swap: counts.swap,
         })
         .collect();
-    let rows = claims.rows(&unclaimed, &residence).finish(rollup.rss, rollup.swap);
+    let rows = claims.rows(&unclaimed, &residence).finish(together.rss, together.swap);
     let census = census::count(&memory, interpreter, layout, &sizes);
     if census.is_none() && interpreter.started {
         notes.push("the lists of the garbage collector were not found".to_owned());
@@ -192,10 +192,10 @@ fn look(
         pid,
         command: command(pid).ok_or(SnapshotError::Exited(pid))?,
         python: interpreter.text.clone(),
-        rss_bytes: bytes(rollup.rss),
-        swap_bytes: bytes(rollup.swap),
-        huge_bytes: bytes(rollup.huge),
-        hugetlb_bytes: bytes(rollup.hugetlb),
+        rss_bytes: bytes(together.rss),
+        swap_bytes: bytes(together.swap),
+        huge_bytes: bytes(together.huge),
+        hugetlb_bytes: bytes(together.hugetlb),
         rows,
         arenas,
         heap,

@@ -272,6 +272,24 @@ def mapped():
     return truth(large=24 * MIB, shared=11 * MIB, file=4 * MIB, unknown=7 * MIB)
 
 
+def changes_mappings():
+    """A thread changes one of its mappings all the time; 64 MiB are held in others."""
+    area = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    address = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(area)))
+    held = [bytes(16 << 20) for _ in range(4)]
+    for block in held:
+        ctypes.memset(block, 1, len(block))
+
+    def work():
+        while True:
+            libc.mprotect(address, 4096, mmap.PROT_READ)
+            libc.mprotect(address, 4096, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    threading.Thread(target=work, daemon=True).start()
+    keep(area, held)
+    return truth(held_bytes=64 << 20)
+
+
 def zeros():
     """Memory that was read and never written to: pages of zeros, which nobody counts."""
     area = mmap.mmap(-1, 32 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -34,19 +34,20 @@ fn kilobytes(text: &str, key: &str) -> Result<i64> {
     Ok(number.parse::<i64>().with_context(|| format!("{key}: {value:?}"))? * 1024)
 }
 
-/// What is resident of anonymous pages and of files, by the page tables of each mapping. What is in a tmpfs
-/// is the third kind.
-fn by_mapping(pid: u32) -> Result<(i64, i64)> {
-    let (mut anon, mut file) = (0, 0);
+/// What is resident, and of that anonymous pages and those of files, by the page tables of each mapping. What is in
+/// a tmpfs is the third kind.
+fn by_mapping(pid: u32) -> Result<(i64, i64, i64)> {
+    let (mut rss, mut anon, mut file) = (0, 0, 0);
     for mapping in procfs::process::Process::new(i32::try_from(pid)?)?.smaps()? {
         let bytes = |key| mapping.extension.map.get(key).copied().unwrap_or(0);
+        rss += i64::try_from(bytes("Rss"))?;
         let others = bytes("Rss") - bytes("Anonymous");
         anon += i64::try_from(bytes("Anonymous"))?;
         if others != 0 && !is_shared_memory(pid, mapping.address) {
             file += i64::try_from(others)?;
         }
     }
-    Ok((anon, file))
+    Ok((rss, anon, file))
 }
 
 /// Whether this mapping is of a file in a tmpfs. The kernel's own (`[vdso]`) are of no file.
@@ -71,7 +72,9 @@ pub fn resident(pid: u32) -> Result<Resident> {
         let (anon, file, shmem) = (of("RssAnon")?, of("RssFile")?, of("RssShmem")?);
         return Ok(Resident { rss, anon, file, shmem });
     }
-    let (anon, file) = by_mapping(pid)?;
+    let (sum, anon, file) = by_mapping(pid)?;
+    // Linux 6.1 to 6.5 leave mappings out of `smaps_rollup` while somebody waits to change one.
+    let rss = rss.max(sum);
     Ok(Resident { rss, anon, file, shmem: rss - anon - file })
 }
 

@@ -75,6 +75,21 @@ fn the_census_is_gc_get_objects_by_type_and_the_arenas_are_getallocatedblocks() 
     })
 }
 
+/// Its kernel's sum of all may then leave mappings out.
+#[test]
+fn a_process_that_changes_its_mappings_all_the_time_is_told_whole() -> Result<()> {
+    for_each(|python| {
+        let (target, truth) = start_busy(python, "changes_mappings")?;
+        let held = said(&truth, &["held_bytes"])?;
+        for _ in 0..8 {
+            let explained = Explained::of(target.pid, &[])?;
+            let rss = explained.number(&["rss_bytes"])?;
+            ensure!(rss >= held, "RSS is {rss}, of which {held} is held");
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn every_size_class_has_the_blocks_that_debugmallocstats_prints() -> Result<()> {
     for_each(|python| {
@@ -277,7 +292,7 @@ fn looking_changes_nothing_held_or_not() -> Result<()> {
 #[test]
 fn a_process_that_never_rests_is_read_without_contradiction_when_it_is_held() -> Result<()> {
     for_each(|python| {
-        let (target, _) = start_busy(python)?;
+        let (target, _) = start_busy(python, "busy")?;
         for _ in 0..3 {
             let explained = Explained::of(target.pid, &["--freeze"])?;
             ensure!(explained.rss("changed") == 0, "{} changed", explained.rss("changed"));
@@ -308,8 +323,8 @@ fn cpu_time(pid: u32) -> Result<u64> {
 }
 
 /// A target that can't be waited for to be at rest.
-fn start_busy(python: &Interpreter) -> Result<(Target, Truth)> {
-    let mut target = program(python, "busy")?;
+fn start_busy(python: &Interpreter, scenario: &str) -> Result<(Target, Truth)> {
+    let mut target = program(python, scenario)?;
     let truth = target.conversation().go()?;
     Ok((target, truth))
 }

@@ -29,9 +29,9 @@ pub struct Snapshot {
     pub command: Vec<String>,
     /// `3.12.1`
     pub python: String,
-    /// `Rss` of `smaps_rollup`: what the rows add up to.
+    /// `Rss` of `smaps_rollup`, and at least of all mappings: what the rows add up to.
     pub rss_bytes: Bytes,
-    /// `Swap` of `smaps_rollup`.
+    /// `Swap`, likewise.
     pub swap_bytes: Bytes,
     /// Of RSS: in transparent huge pages.
     pub huge_bytes: Bytes,

@@ -54,6 +54,10 @@ const TRACED: &[Binary] = &[
         tests: &["lines_have_what_was_walked_and_estimates_that_hold_the_truth"],
     },
     Binary {
+        name: "explain",
+        tests: &["a_process_that_changes_its_mappings_all_the_time_is_told_whole"],
+    },
+    Binary {
         name: "daemon",
         tests: &["finds::processes_from_before_and_from_later_have_their_lines_and_are_forgotten"],
     },
