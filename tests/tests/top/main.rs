@@ -1,6 +1,8 @@
 //! `memtrace top` on live targets, in a terminal: what it shows is what they did, keys do what they
 //! say, and the terminal is afterwards as it was.
 
+mod whom;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -9,13 +11,12 @@ use std::time::{Duration, Instant};
 use ::memtrace::history::{History, WHOLE};
 use ::memtrace::profile::{Memory, Profile};
 use ::memtrace::recording::Reader;
-use harness::interpreters::{newest, unsupported};
+use harness::interpreters::newest;
 use harness::memtrace::{self, finish};
-use harness::process::Process;
 use harness::target::Target;
 use harness::terminal::Terminal;
 use harness::truth::Truth;
-use harness::{Context, Result, bail, ensure, memory, resources};
+use harness::{Context, Result, bail, ensure, resources};
 
 const WIDE: (u16, u16) = (120, 40);
 
@@ -114,26 +115,6 @@ fn the_line_that_grows_is_on_top_with_what_it_grew_and_the_sum_adds_up() -> Resu
     let rss = watched.target.settled()?.rss as f64 / f64::from(1 << 20);
     ensure!((rss - now).abs() < 0.0006, "RSS is {rss}, not as in: {sum}");
     watched.quit()
-}
-
-#[test]
-fn workers_from_before_are_pointed_out_until_a_key_is_pressed() -> Result<()> {
-    resources::root()?;
-    let target = Target::start(&newest()?, "processes.py", &["workers_from_before"])?;
-    let mut command = memtrace::command(["top", &target.pid.to_string()])?;
-    let mut screen = Terminal::start(&mut command, WIDE.0, WIDE.1)?;
-    let text = screen.wait_for_words("not traced: 3 Python processes")?;
-    let hint = row(&text, "not traced").context("no hint")?;
-    ensure!(hint.contains("--children"), "{hint}");
-    for worker in memory::descendants(target.pid)? {
-        ensure!(hint.contains(&worker.to_string()), "{worker} is not in {hint}");
-    }
-    screen.press("g")?;
-    screen.wait_for("no hint", |text| !text.contains("not traced"))?;
-    screen.press("q")?;
-    let (status, below) = screen.ended()?;
-    ensure!(status.code() == Some(0) && below.is_empty(), "{status}: {below}");
-    Ok(())
 }
 
 #[test]
@@ -411,27 +392,6 @@ fn the_keys_are_explained() -> Result<()> {
 }
 
 #[test]
-fn without_pids_every_python_is_there_and_those_that_cannot_be_traced_say_why() -> Result<()> {
-    resources::root()?;
-    let mut target = Target::start(&newest()?, "resident.py", &["keeps"])?;
-    target.settled()?;
-    let old = Process::waiting(&unsupported(2, 7)?.path)?;
-    // Other tests' targets shall not notice.
-    let arguments = ["top", "--window", "200ms", "--no-uprobes"];
-    let mut screen = Terminal::start(&mut memtrace::command(arguments)?, 200, 150)?;
-    let text = screen.wait_for_words(&format!(" {} ", target.pid))?;
-    let refused = row(&text, &format!(" {} ", old.pid())).context("the old one is missing")?;
-    ensure!(refused.contains("not traced: ") && refused.contains("2.7"), "{refused}");
-    let truth = target.go()?;
-    let place = format!("resident.py:{}", truth.mark("keeps")?.line);
-    screen.wait_for("the line", |text| row(text, &place).and_then(grown) == Some(16))?;
-    screen.press("q")?;
-    let (status, below) = screen.ended()?;
-    ensure!(status.code() == Some(0), "{status}: {below}");
-    Ok(())
-}
-
-#[test]
 fn ctrl_c_on_the_keyboard_puts_the_terminal_back() -> Result<()> {
     let mut watched = Watched::start(WIDE)?;
     watched.live()?;
@@ -494,16 +454,5 @@ fn without_a_terminal_it_says_what_to_do_instead() -> Result<()> {
     let output = finish(&mut memtrace::command(["top"])?)?;
     output.expect_code(1)?.expect_words(&["terminal", "memtrace attach"])?;
     ensure!(output.stdout.is_empty(), "{output:?}");
-    Ok(())
-}
-
-#[test]
-fn a_process_that_cannot_be_traced_is_refused_before_the_screen() -> Result<()> {
-    resources::root()?;
-    let me = std::process::id().to_string();
-    let mut screen = Terminal::start(&mut memtrace::command(["top", &me])?, 80, 24)?;
-    let (status, below) = screen.ended()?;
-    ensure!(status.code() == Some(1), "{status}: {below}");
-    ensure!(below.contains("not a Python process"), "{below}");
     Ok(())
 }
