@@ -64,8 +64,7 @@ def shrinks_by_madvise():
 
 def shrinks_by_brk():
     """Small blocks of malloc on the main heap, freed: glibc trims the heap's top with brk and
-    gives inner pages back with madvise. What was free before would go with it, or be filled without growth."""
-    libc.malloc_trim(0)
+    gives inner pages back with madvise."""
     before = rss()
     blocks = array.array("Q", bytes(8 * (SIZE // 1008)))
     for number in range(len(blocks)):

@@ -129,8 +129,8 @@ fn workers_from_before_are_pointed_out_when_they_are_not_traced() -> Result<()> 
     let workers: Vec<_> =
         traced.kernel.keys().filter(|pid| **pid != traced.target.pid).map(u32::to_string).collect();
     let hint = format!(
-        "memtrace: not traced: 3 Python processes that this one has started before ({}); --children \
-         traces such, too\n",
+        "memtrace: not traced without --children: 3 Python processes that this one has started \
+         before ({})\n",
         workers.join(", ")
     );
     ensure!(traced.finished.stderr.contains(&hint), "{} has no {hint}", traced.finished.stderr);

@@ -109,7 +109,7 @@ fn hint(roots: usize, left: &[(u32, Interpreter)]) -> Option<String> {
         many => format!("{many} Python processes"),
     };
     Some(format!(
-        "not traced: {what} that {} started before ({}{}); --children traces such, too",
+        "not traced without --children: {what} that {} started before ({}{})",
         if roots == 1 { "this one has" } else { "these have" },
         shown.join(", "),
         if left.len() > SHOWN { ", …" } else { "" },

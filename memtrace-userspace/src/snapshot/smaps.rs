@@ -73,10 +73,10 @@ pub(super) fn mappings(pid: u32) -> io::Result<Vec<Counted>> {
 
 /// Reads the counts of all mappings together, which are `known` from a moment ago.
 ///
-/// Linux 6.1 to 6.5 leave out the mapping after the one at which a thread of the process waits to change some
-/// (`show_smaps_rollup` in `fs/proc/task_mmu.c`: after the lock was given away for a moment, `continue` goes on to the next):
-/// where a thread does nothing else, up to half of all readings had 7 MiB of 31. Debian's 6.1.176 does it, too; 6.8.0-151 and
-/// newer ones don't. So a count is never less than what the mappings come to.
+/// From Linux 6.1 on (c4c84f06285e) `show_smaps_rollup` in `fs/proc/task_mmu.c` leaves out the mapping that comes after one at
+/// which somebody waits to change some; May 2024 mended it, not for all. Where a thread changes mappings all the time, half
+/// of the readings had 7 MiB of 31 on Debian's 6.1.176, on 6.2 and on 6.5. So a count is never less than what the mappings
+/// come to.
 ///
 /// # Errors
 ///
