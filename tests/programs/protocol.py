@@ -19,21 +19,36 @@ _marks = []
 
 
 def rollup(field):
-    """Bytes in one field of this process's smaps_rollup, which walks the page tables: exact.
-
-    Linux 6.1 to 6.5 leave mappings out while somebody waits to change one, as who takes a uprobe off does: so the
-    larger of two readings.
-    """
-    return max(rollup_once(field), rollup_once(field))
-
-
-def rollup_once(field):
+    """Bytes in one field of this process's smaps_rollup, which walks the page tables: exact."""
+    if LEAVES_MAPPINGS_OUT:
+        return added_up(field)
     descriptor = os.open("/proc/self/smaps_rollup", os.O_RDONLY)
     try:
         text = os.read(descriptor, 4096)
     finally:
         os.close(descriptor)
     return int(text.split(field + b":", 1)[1].split(None, 1)[0]) * 1024
+
+
+# Between these, smaps_rollup may lack mappings while somebody waits to change one, as who takes a uprobe off does
+# (c4c84f06285e in Linux's fs/proc/task_mmu.c; some releases have the mend).
+LEAVES_MAPPINGS_OUT = [6, 1] <= [int(part) for part in os.uname().release.split(".")[:2]] < [6, 10]
+
+
+def added_up(field):
+    """The same from the mappings one by one, a page of text at a time."""
+    kilobytes, rest = 0, b""
+    descriptor = os.open("/proc/self/smaps", os.O_RDONLY)
+    try:
+        text = os.read(descriptor, 4096)
+        while text:
+            lines = (rest + text).split(b"\n")
+            rest = lines.pop()
+            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(field + b":"))
+            text = os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
+    return kilobytes * 1024
 
 
 def rss():

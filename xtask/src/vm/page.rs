@@ -35,7 +35,7 @@ nothing and starts nothing. **Before 5.8** there is no ring buffer either, as `m
 /// What comes before the times.
 const PACES: &str = "\
 How long memtrace takes to attach with all its probes (`--lens allocator --exact --objects --calls --native`) and to
-detach, the slowest of three; how much slower an emulated processor is than the one that emulates it, at
+detach, the slowest of three beside other machines; how much slower an emulated processor is than the one that emulates it, at
 two fixed pieces of work; and the times divided by the smaller of the two:
 ";
 
