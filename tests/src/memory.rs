@@ -73,7 +73,7 @@ pub fn resident(pid: u32) -> Result<Resident> {
         return Ok(Resident { rss, anon, file, shmem });
     }
     let (sum, anon, file) = by_mapping(pid)?;
-    // Linux 6.1 to 6.5 leave mappings out of `smaps_rollup` while somebody waits to change one.
+    // Some releases from 6.1 to 6.9 leave mappings out of `smaps_rollup` while somebody waits to change one.
     let rss = rss.max(sum);
     Ok(Resident { rss, anon, file, shmem: rss - anon - file })
 }
